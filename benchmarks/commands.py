@@ -124,6 +124,7 @@ def labels(
     limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 2000,
     sets: Annotated[str, typer.Option(help="Only these sets, separated by commas.")] = "",
     peer: Annotated[str, typer.Option(help="A spaCy pipeline that is installed, measured beside it.")] = "",
+    own_convention: Annotated[bool, typer.Option(help="Compare with the spans as each set has them.")] = False,
     out: OutOption = None,
 ) -> None:
     """Exact span F1 on development sets: written and spoken, each text alone and in its session; recall by type."""
@@ -131,7 +132,7 @@ def labels(
 
     with usage_errors(), show_progress("labels") as progress:
         only = [x for x in sets.split(",") if x]
-        report = run_labels(tagger, config, limit, only, progress)
+        report = run_labels(tagger, config, limit, only, progress, own_convention=own_convention)
         if peer:
             report.append(run_peer(peer, config, limit, only, progress))
     show_report(labels_tables(report), out, "labels", report)
@@ -215,6 +216,23 @@ def moderation(
     show_report(moderation_tables(report), out, "moderation", report)
     for path in report.absent:
         typer.echo(f"not measured: {path} is missing", err=True)
+
+
+@app.command()
+def talk(
+    tagger: Annotated[list[str], typer.Option(help="Tagger; may be repeated.")],
+    data: Annotated[Path, typer.Option(help="Folder of public sets; what is missing is left out.")] = Path(
+        "../shared/data"
+    ),
+    limit: Annotated[int, typer.Option(min=1, help="Most turns of a set.")] = 1000,
+    out: OutOption = None,
+) -> None:
+    """Spans in ordinary talk (telephone, meetings, technical chat), in which hardly anything is to be found."""
+    from benchmarks.talk import run_talk, talk_table
+
+    with usage_errors(), show_progress("talk") as progress:
+        scores = run_talk(tagger, data, limit, progress)
+    show_report([talk_table(scores)], out, "talk", scores)
 
 
 @app.command()

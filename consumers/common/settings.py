@@ -163,8 +163,11 @@ class ServiceSettings:
     ] = None
     guarantee: Annotated[Guarantee, _delivery("Delivery guarantee.")] = "at_least_once"
     commit_seconds: Annotated[
-        float, _delivery("Interval of offset commits; with exactly_once the interval of transactions.")
+        float, _delivery("Interval of offset commits; with exactly_once the longest wait for the next transaction.")
     ] = 0.1
+    transactions_per_second: Annotated[
+        int, _delivery("With exactly_once: rate of transactions of one worker, all its partitions together.", min=1)
+    ] = 100
     transaction_seconds: Annotated[
         float, _delivery("Time after which an unfinished transaction is abandoned and its input is read again.")
     ] = 10.0
@@ -200,8 +203,9 @@ class ServiceSettings:
         check_broker(self.broker)
         if not self.group or len(self.group) > 249:
             raise SettingError("group", "a consumer group's name has 1 to 249 characters")
-        if self.in_flight < 1:
-            raise SettingError("in_flight", f"{self.in_flight} is too few; at least one message must be in flight")
+        for name in ("in_flight", "transactions_per_second"):
+            if getattr(self, name) < 1:
+                raise SettingError(name, f"{getattr(self, name)} is too few; 1 is the least")
         check_seconds(
             self,
             "commit_seconds connect_seconds shutdown_seconds session_timeout_seconds transaction_seconds "

@@ -1,5 +1,9 @@
 """Exactly once: the revisions, states, dead letters and offsets of a partition become visible together or not at all.
 
+Group commit: a transaction takes all that is waiting and begins as soon as the partition's last one has ended, so with
+little load a revision waits for its own transaction alone, and with more the groups grow. `TransactionPace` bounds
+what transactions cost the worker and its brokers.
+
 There is one transactional producer for each input partition. Its start (InitProducerId) completes or aborts what a
 former owner left and fences that owner, so it comes before states and offsets are read: aiokafka's transactions carry
 no group generation, so only the producer's epoch can fence a former owner (docs/architecture.md, Kafka).
@@ -23,6 +27,35 @@ from consumers.kafka.output.partition_writer import (
 )
 
 
+class TransactionPace:
+    """Bounds the rate of one worker's transactions, of all its partitions together; who asks first has the next place.
+
+    A burst of as many as one `longest` has may begin at once (the generic cell rate algorithm, ITU-T I.371). Nobody
+    waits longer than `longest`, so with more partitions than the rate suffices for, the rate is exceeded.
+
+    Args:
+        rate: transactions a second.
+        longest: seconds.
+    """
+
+    def __init__(self, rate: float, longest: float) -> None:
+        self._interval = 1.0 / rate
+        self._longest = longest
+        self._burst = max(0.0, longest - self._interval)
+        self._free = 0.0
+        """When the places that were given away are used up at this rate."""
+
+    def reserve(self, now: float) -> float:
+        """Take the next place; returns the seconds until then, at most `longest`.
+
+        `now` is in seconds of the caller's clock, which never goes back.
+        """
+        free = max(self._free, now)
+        # What was exceeded is owed for `longest` at most: later transactions do not pay for a burst of long ago.
+        self._free = min(free, now + self._burst + self._longest) + self._interval
+        return min(max(0.0, free - self._burst - now), self._longest)
+
+
 class ExactlyOnce(PartitionWriter):
     """Writes each group in one transaction.
 
@@ -32,6 +65,7 @@ class ExactlyOnce(PartitionWriter):
         context: shared by all writers.
         epoch: end of the changelog partition when it was restored.
         producer: started and transactional, for this partition alone.
+        pace: of the transactions of all partitions.
     """
 
     def __init__(
@@ -41,16 +75,17 @@ class ExactlyOnce(PartitionWriter):
         context: WriterContext,
         epoch: int,
         producer: AIOKafkaProducer,
+        pace: TransactionPace,
     ) -> None:
         super().__init__(partition, tracker, context, epoch)
         self._producer = producer
-        self._last_began = 0.0
+        self._pace = pace
         self._committed: tuple[int, Ranges] | None = None
         self.state_end = epoch
 
     async def wait_for_group(self) -> None:
-        """Limit transactions to one every `commit_seconds`: each costs the brokers about 30 ms."""
-        await asyncio.sleep(self._last_began + self._settings.commit_seconds - time.monotonic())
+        """Wait for the next place among the worker's transactions; what is enqueued meanwhile goes into this one."""
+        await asyncio.sleep(self._pace.reserve(time.monotonic()))
 
     async def write_group(self, group: list[PartitionOutput]) -> None:
         """Write a group in one transaction.
@@ -59,7 +94,7 @@ class ExactlyOnce(PartitionWriter):
             KafkaError: it failed or is in doubt: the producer must be replaced, states and offsets read again.
             TimeoutError: likewise.
         """
-        self._last_began = began = time.monotonic()
+        began = time.monotonic()
         done, encoded = self._finish_offsets(group), self._encode(group)
         position, beyond = self.tracker.position, to_ranges(self.tracker.finished_beyond)
         letters = [x for one in encoded for x in one.letters]

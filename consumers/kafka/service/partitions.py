@@ -26,7 +26,7 @@ from consumers.kafka.output.changelog import (
     encode_partition_record,
     from_ranges,
 )
-from consumers.kafka.output.exactly_once import ExactlyOnce
+from consumers.kafka.output.exactly_once import ExactlyOnce, TransactionPace
 from consumers.kafka.output.partition_writer import (
     AtLeastOnce,
     ChangelogConflict,
@@ -107,6 +107,7 @@ class Partitions:
         self._observer = observer
         self._restores = asyncio.Semaphore(MAX_RESTORES)
         self._exactly_once = settings.guarantee == "exactly_once"
+        self._pace = TransactionPace(settings.transactions_per_second, settings.commit_seconds)
         self.assigned: dict[TopicPartition, Partition] = {}
         self._history = StateHistory(settings)
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -247,7 +248,7 @@ class Partitions:
         partition.tracker = tracker = OffsetTracker(start.offset, partition.done_offsets)
         self._restore_sessions(at, restored)
         if self._exactly_once:
-            partition.writer = ExactlyOnce(at, tracker, self._context, epoch, producer)
+            partition.writer = ExactlyOnce(at, tracker, self._context, epoch, producer, self._pace)
             partition.writer.enqueue(PartitionOutput(entries=forgotten, repairs=repairs))
             if start.reset_to is not None:
                 partition.writer.wake()

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
 from consumers.kafka.output.changelog import PARTITION_KEY, read_changelog
 from consumers.kafka.output.dead_letter import DeadLetterWriter
-from consumers.kafka.output.exactly_once import ExactlyOnce
+from consumers.kafka.output.exactly_once import ExactlyOnce, TransactionPace
 from consumers.kafka.output.partition_writer import PartitionOutput, WriterContext
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
@@ -51,11 +53,26 @@ def revs(kafka: FakeKafka) -> list[int]:
     return [json.loads(record.value or b"")["rev"] for record in kafka.records(OUT)]
 
 
-async def test_revisions_states_letters_and_offsets_become_visible_together() -> None:
-    kafka = FakeKafka()
+async def test_revisions_states_letters_and_offsets_become_visible_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka, both = FakeKafka(), asyncio.Event()
+    enqueue, commit, done = ExactlyOnce.enqueue, FakeProducer.commit_transaction, list[InFlightRecord]()
+
+    def count(self: ExactlyOnce, output: PartitionOutput) -> None:
+        enqueue(self, output)
+        done.extend(output.done)
+        if len(done) == 2:
+            both.set()
+
+    async def hold_first(self: FakeProducer) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await both.wait()
+        await commit(self)
+
+    monkeypatch.setattr(ExactlyOnce, "enqueue", count)
+    monkeypatch.setattr(FakeProducer, "commit_transaction", hold_first)
     await kafka.append(IN, update("anna"))
     await kafka.append(IN, b"{")
-    async with serving(kafka, commit_seconds=1.0):
+    async with serving(kafka, transaction_seconds=2 * PATIENCE):
         await kafka.until(lambda: kafka.transactions == 2)  # the first one only says whose the changelog is
         assert (revs(kafka), len(kafka.records(DEAD)), kafka.committed) == ([1], 1, {FIRST: 2})
         assert [record.key for record in kafka.records(STATE)] == [PARTITION_KEY, b'["a","s"]', PARTITION_KEY]
@@ -133,7 +150,7 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     await producer.start()
     letters = DeadLetterWriter()
     context = WriterContext(settings(), letters, lambda done, revisions, wrote: None)
-    writer = ExactlyOnce(FIRST, tracker, context, 0, producer)
+    writer = ExactlyOnce(FIRST, tracker, context, 0, producer, TransactionPace(100, 0.1))
     taken = []
     for record in kafka.records(IN):
         tracker.begin(record.offset)
@@ -148,6 +165,63 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert revs(kafka) == [1, 2]
     assert len(kafka.records(DEAD)) == 1
+
+
+async def test_a_transaction_begins_when_the_last_one_has_ended_and_takes_all_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None waits for the interval, which is an hour; what comes while one is written goes into the next."""
+    kafka, plain = FakeKafka(), FakeProducer.commit_transaction
+    begun, ended = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
+    async def hold(self: FakeProducer) -> None:
+        begun.release()
+        await ended.acquire()
+        await plain(self)
+
+    monkeypatch.setattr(FakeProducer, "commit_transaction", hold)
+    producer, letters = FakeProducer(kafka, NAME), DeadLetterWriter()
+    await producer.start()
+    context = WriterContext(settings(), letters, lambda done, revisions, wrote: None)
+    writer = ExactlyOnce(FIRST, OffsetTracker(), context, 0, producer, TransactionPace(100, 3600.0))
+    task = asyncio.create_task(writer.run())
+    async with asyncio.timeout(PATIENCE):
+        for count in (1, 3, 2):  # letters of one transaction each
+            for _ in range(count):
+                record = await kafka.append(IN, b"{")
+                writer.enqueue(PartitionOutput(letters=[letters.make_letter("invalid_json", "x", record)]))
+            if kafka.records(IN)[1:]:
+                ended.release()  # of the transaction before
+            await begun.acquire()
+        assert (kafka.transactions, len(kafka.records(DEAD))) == (2, 4)
+        ended.release()
+        await kafka.until(lambda: kafka.transactions == 3)
+    task.cancel()
+    assert len(kafka.records(DEAD)) == 6
+
+
+@given(
+    rate=st.integers(1, 1000),
+    longest=st.floats(0.001, 2.0),
+    pauses=st.lists(st.floats(0.0, 0.5), min_size=1, max_size=200),
+)
+def test_places_keep_to_the_rate_and_nobody_waits_longer_than_told(
+    rate: int, longest: float, pauses: list[float]
+) -> None:
+    pace, now, begun = TransactionPace(rate, longest), 100.0, list[float]()
+    waited = False
+    for pause in pauses:
+        now += pause
+        wait = pace.reserve(now)
+        assert 0.0 <= wait <= longest
+        waited |= wait == longest
+        begun.append(now + wait)
+    assert begun == sorted(begun), "who asks first has the next place"
+    if not waited:
+        for i, first in enumerate(begun):
+            for count, last in enumerate(begun[i:], 1):
+                assert count <= (last - first + longest) * rate + 1 + 1e-6
+    assert pace.reserve(now + 3 * longest + 1 / rate) == 0.0, "no burst is paid for later"
 
 
 async def test_a_kept_partition_goes_on_through_a_rebalance() -> None:

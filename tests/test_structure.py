@@ -9,13 +9,13 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("consumers", "stream", "encoder")
-BESIDE = ("benchmarks", "tests", "configs", "docker", "docs")
+BESIDE = ("hearken", "benchmarks", "tests", "configs", "docker", "docs", "examples")
 """Other folders with Python."""
 LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""
 MOST_MODULES = 12
 MOST_LINES = 400
-MOST_LINES_OF_THE_ROOMS = 56_000
+MOST_LINES_OF_THE_ROOMS = 60_000
 """33,700 when the layout was made; the doors, the start without torch, disguises and generated data added the rest."""
 
 

@@ -51,10 +51,13 @@ def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
 def dense_twin(checkpoint: Checkpoint) -> HybridModel:
     """Build our own dense model of the same weights as a BERT: what every peer's scores must equal.
 
-    It has no causal layer and no attention sink. A sink is one key more for each query, so the work stays the same.
+    It has no causal layer, no attention sink and no marks of segments. A sink is one key more for each query, so the
+    work stays the same.
     """
-    config = msgspec.structs.replace(checkpoint.config, causal_layers=0, sink=False)
-    weights = {name: checkpoint.weights[name] for name in checkpoint.weights if not name.endswith(".sink")}
+    config = msgspec.structs.replace(checkpoint.config, causal_layers=0, sink=False, segment_starts=False)
+    own = (name for name in checkpoint.weights if not name.endswith(".sink") and name != "start")
+    weights = {name: checkpoint.weights[name] for name in own}
+    weights["word.weight"] = weights["word.weight"][: config.vocab_size]
     return replace(checkpoint, config=config, weights=weights).dense_model()
 
 

@@ -93,7 +93,7 @@ def install(python: Path, folder: Path) -> str:
         CheckFailed: a step failed, or no label came.
     """
     source = folder / "source"
-    for name in ("encoder", "stream", "consumers"):
+    for name in ("encoder", "stream", "consumers", "hearken"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)

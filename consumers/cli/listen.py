@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated
 
 from consumers.cli.flags import Select
-from consumers.cli.options import HttpFlags, LogLevelOption
+from consumers.cli.options import HttpFlags, LogLevelOption, TracingOption
 from consumers.common.logs import configure_logging
 from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import EngineSettings, SettingError
@@ -25,12 +25,14 @@ class ListenCommand:
         ),
     ]
     redaction: RedactionSettings
+    tracing: TracingOption = False
     log_level: LogLevelOption = "info"
 
 
 def listen(settings: ListenCommand) -> None:
     """Label texts that come over HTTP and WebSockets until SIGTERM, without Kafka."""
     configure_logging(settings.log_level)
+    from consumers.common.tracing.spans import check_tracing
     from consumers.runtime.engine_factory import build_engine, check_engine
     from consumers.runtime.listen import listen_until_signal
 
@@ -38,4 +40,6 @@ def listen(settings: ListenCommand) -> None:
     if http is None:
         raise SettingError("http_port", "`hearken listen` serves nothing but HTTP, so it needs a port")
     check_engine(settings.engine)
-    asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine, settings.redaction)))
+    check_tracing(settings.tracing)
+    make_engine = partial(build_engine, settings.engine, settings.redaction)
+    asyncio.run(listen_until_signal(http, make_engine, settings.tracing))

@@ -40,6 +40,14 @@ SessionOption = Annotated[
     ),
 ]
 LogLevelOption = Annotated[Level, setting("Lowest level that is logged.", panel="Logging")]
+TracingOption = Annotated[
+    bool,
+    setting(
+        "Record spans of OpenTelemetry for messages that belong to a trace, and export them over OTLP (extra otel).",
+        "--tracing",
+        panel="Logging",
+    ),
+]
 SpeedOption = Annotated[
     str, setting("Speed: 1 is real time, 8 eight times as fast, max without waiting.", panel="Replay", metavar="X|max")
 ]

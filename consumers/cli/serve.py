@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
-from consumers.cli.options import FormatOption, HttpFlags, LogLevelOption
+from consumers.cli.options import FormatOption, HttpFlags, LogLevelOption, TracingOption
 from consumers.common.logs import configure_logging
 from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import REDACTED_TOPIC, EngineSettings, ServiceSettings, SettingError, setting
@@ -30,6 +30,7 @@ class ServeCommand:
             max=256,
         ),
     ] = 1
+    tracing: TracingOption = False
     log_level: LogLevelOption = "info"
 
 
@@ -38,6 +39,7 @@ def serve(settings: ServeCommand) -> int:
     service, engine, format = settings.service, settings.engine, settings.format
     configure_logging(settings.log_level, service.log_text)
     service = _name_redacted_topic(service, settings.redaction)
+    from consumers.common.tracing.spans import check_tracing
     from consumers.formats.readers import check_format, default_remember_segments
     from consumers.kafka.client.security import check_cluster
     from consumers.runtime.engine_factory import build_engine, check_engine
@@ -48,13 +50,14 @@ def serve(settings: ServeCommand) -> int:
     check_format(format)
     check_workers(settings.workers)
     check_engine(engine)
+    check_tracing(settings.tracing)
     http = settings.http.read()
     engine = replace(engine, remember_segments=engine.remember_segments or default_remember_segments(format))
     make_engine = partial(build_engine, engine, settings.redaction)
     if settings.workers > 1:
         log_as = partial(configure_logging, settings.log_level, service.log_text)
-        return serve_many(settings.workers, service, make_engine, http, format, log_as)
-    asyncio.run(serve_until_signal(service, make_engine, http, format))
+        return serve_many(settings.workers, service, make_engine, http, format, log_as, settings.tracing)
+    asyncio.run(serve_until_signal(service, make_engine, http, format, tracing=settings.tracing))
     return 0
 
 

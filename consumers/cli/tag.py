@@ -1,9 +1,10 @@
 """`hearken tag`: labels for lines of standard input, without a broker."""
 
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from consumers.cli.flags import Select
 from consumers.cli.options import FormatOption, SessionOption
@@ -11,6 +12,14 @@ from consumers.common.logs import configure_logging
 from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import OFFLINE, EngineSettings, SettingError, setting
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from consumers.runtime.text_output import SegmentOutput
+    from stream.engine.engine import Engine
+
+JSON_LINES = ("jsonl", "revisions")
+"""Values of `--output` that write messages."""
 TEXT = "text"
 """`--format text` is `--input text`."""
 
@@ -33,13 +42,15 @@ class TagCommand:
         bool, setting("Write only revisions of closed segments.", "--final-only", panel="Messages")
     ] = False
     output: Annotated[
-        Literal["revisions", "text"],
+        Literal["jsonl", "text", "srt", "vtt", "live", "revisions"] | None,
         setting(
-            "Lines: revisions (as JSON), or text (of each segment when it closes, with punctuation and capitals by the"
-            " tagger punctuation).",
+            "What is written: jsonl (revisions), text (of each segment when it closes, with punctuation and capitals by"
+            " the tagger punctuation), srt or vtt (captions with labels, when the input ends), or live (coloured text)."
+            " revisions is jsonl.",
             panel="Messages",
+            show_default="live on a terminal, else jsonl",
         ),
-    ] = "revisions"
+    ] = None
     auto_close: Annotated[
         bool,
         setting(
@@ -81,9 +92,12 @@ def tag(settings: TagCommand) -> int:
         check_format(settings.format)
     elif settings.format not in (NORMAL, TEXT):
         raise SettingError("format", "lines of text are of no format: leave --input or --format out")
-    if settings.redaction.redact is not None and (settings.output == "text" or settings.auto_close):
+    output = _choose_output(settings)
+    if settings.redaction.redact is not None and (output not in JSON_LINES or settings.auto_close):
         name = "auto_close" if settings.auto_close else "output"
         raise SettingError(name, "--redact writes redacted updates of the segments as they come; leave one of them out")
+    if is_text and output in ("srt", "vtt"):
+        raise SettingError("output", "lines of text have no times, which captions need; give updates or a format")
     check_engine(settings.engine)
     _check_punctuation(settings)
     engine = build_engine(settings.engine, settings.redaction)
@@ -105,17 +119,50 @@ def tag(settings: TagCommand) -> int:
         print(
             f"reading {'text' if is_text else 'updates'} from the terminal, one per line; Ctrl-D ends", file=sys.stderr
         )
-    return tag_input(
-        engine,
-        reader,
-        settings.final_only,
-        settings.session,
-        open_lines,
-        ignored,
-        auto_close,
-        as_text=settings.output == "text",
-        ends=TEXT_ENDS if is_text and auto_close is not None else (),
-    )
+    with _open_output(output, engine) as segment_output:
+        return tag_input(
+            engine,
+            reader,
+            settings.final_only,
+            settings.session,
+            open_lines,
+            ignored,
+            auto_close,
+            segment_output,
+            TEXT_ENDS if is_text and auto_close is not None else (),
+        )
+
+
+def _choose_output(settings: TagCommand) -> str:
+    """Return what is written: without --output live text on a terminal, unless an option speaks of messages."""
+    if settings.output is not None:
+        return settings.output
+    for_programs = settings.final_only or settings.redaction.redact is not None
+    return "live" if sys.stdout.isatty() and not for_programs else "jsonl"
+
+
+@contextmanager
+def _open_output(output: str, engine: "Engine") -> "Iterator[SegmentOutput | None]":
+    """Give what writes whole segments; None where revisions are written."""
+    segments, thresholds = engine.intake.segments, engine.score_thresholds
+    if output == "text":
+        from consumers.runtime.text_output import TextOutput
+
+        yield TextOutput(segments, thresholds)
+    elif output in ("srt", "vtt"):
+        from consumers.runtime.caption_output import CaptionOutput
+
+        yield CaptionOutput("srt" if output == "srt" else "vtt", segments)
+    elif output == "live":
+        from rich.console import Console
+
+        from consumers.demo.live_text import LiveText
+
+        console = Console()
+        with LiveText(console, segments, thresholds, animated=console.is_terminal and not sys.stdin.isatty()) as view:
+            yield view
+    else:
+        yield None
 
 
 def _check_punctuation(settings: TagCommand) -> None:

@@ -189,6 +189,10 @@ class ServiceSettings:
     shutdown_seconds: Annotated[
         float, _delivery("Time that a shutdown or a rebalance waits for messages in flight.")
     ] = 20.0
+    cloudevents: Annotated[
+        bool,
+        _delivery("Give revisions the headers of CloudEvents (Kafka binary mode).", "--cloudevents"),
+    ] = False
     log_text: LogTextOption = False
     delivery_seconds: float = 120.0
     """Time without acknowledgement from the brokers after which a partition is closed and opened again."""

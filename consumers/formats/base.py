@@ -26,6 +26,8 @@ class OpenText(Protocol):
     closed: bool
     times: Times
     speaker: str | None
+    confirmed: int
+    """Characters at its beginning that its source will not rewrite, if a format has said so."""
     applied: int
     """Offset of the last message in its text when it was restored after a crash; -1 otherwise."""
 
@@ -38,13 +40,14 @@ class WrittenText:
     closed: bool
     times: Times
     speaker: str | None
+    confirmed: int = 0
     applied: int = -1
 
     @classmethod
     def of(cls, update: Update, closed: bool, before: OpenText | None = None) -> "WrittenText":
         """Make it of an update that replaces the text; `before` is the segment before it."""
         speaker = update.speaker or (before.speaker if before else None)
-        return cls(update.text, closed, _times(update), speaker)
+        return cls(update.text, closed, _times(update), speaker, update.confirmed or 0)
 
 
 Segments = Mapping[str, OpenText]
@@ -124,12 +127,27 @@ def opening_offset(name: str, scope: str) -> float | None:
     return float(offset) if begin == scope and _OFFSET.fullmatch(offset) else None
 
 
-_OFFSET = re.compile(r"[0-9]{1,19}(\.5)?")
-"""`.5` marks a segment opened by the same message that closed the one before."""
+_OFFSET = re.compile(r"[0-9]{1,19}(\.5[0-9]{0,2})?")
+"""`.5` marks a segment opened by the same message that closed the one before; `.501`, `.502` those after it."""
+
+
+def close_open(context: FormatContext, session: str, begin: str = "") -> "list[Message | Ignored]":
+    """Return final updates of the open segments whose names begin so, with their text as it stands.
+
+    For the end of a stream, or an error behind which its vendor sends nothing more. An open segment without text is
+    deleted. Those that later messages have changed are left, if this message is read again after a crash.
+    """
+    closings: list[Message | Ignored] = []
+    for name, x in context.segments(session).items():
+        if x.closed or not name.startswith(begin) or x.applied >= context.offset:
+            continue
+        closing = Update(session=session, segment=name, text=x.text, final=True, confirmed=x.confirmed)
+        closings.append(closing if x.text.strip() else Delete(session=session, segment=name))
+    return closings
 
 
 IgnoredReason = Literal[
-    "keep_alive", "metadata", "no_text", "late", "repeat", "nothing_to_delete", "other_event", "unknown_shape"
+    "keep_alive", "metadata", "no_text", "late", "repeat", "nothing_to_delete", "other_event", "error", "unknown_shape"
 ]
 """Why a format finds nothing to label in a value:
 
@@ -140,6 +158,7 @@ IgnoredReason = Literal[
 - `repeat`: it says what has been read already.
 - `nothing_to_delete`: it deletes or replaces a message that is not known (any more).
 - `other_event`: an event of the vendor that is not read (a reaction, a translation).
+- `error`: the vendor reports a fault, or that its stream was cut off; counted even if the value ends a segment.
 - `unknown_shape`: none of the fields that the format reads is there.
 """
 NOT_UNDERSTOOD: tuple[IgnoredReason, ...] = ("other_event", "unknown_shape")
@@ -155,7 +174,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a format reads in one value: its messages, or the reason why there is none."""
+    """What a format reads in one value: its messages, or the reason why there is none, or `error` beside messages."""
 
     messages: list[Message]
     ignored: IgnoredReason | None = None
@@ -179,6 +198,8 @@ class Format:
     """Messages in files are blocks separated by empty lines, not lines."""
     chat: bool = False
     """Messages can be edited and deleted long after they were sent."""
+    prepare: Callable[[bytes], bytes] | None = None
+    """Takes off what the vendor puts around its JSON (lines of an event stream, a form); it leaves other values."""
 
 
 _JSON: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
@@ -192,7 +213,7 @@ def decode(format: Format, value: bytes | None) -> Any:
     """
     if format.type is None:
         return check_value(value).decode()
-    decoded = decode_json(value, _JSON)
+    decoded = decode_json(format.prepare(check_value(value)) if format.prepare else value, _JSON)
     if isinstance(decoded, list):
         raise BadInput("invalid_message", "this is a list; send its objects one by one")
     try:
@@ -227,6 +248,8 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> R
         check_no_nan(message)
         check_message(message)
     reasons = [x.reason for x in found if isinstance(x, Ignored)]
+    if "error" in reasons:
+        return Reading(messages, "error")
     return Reading(messages, None if messages else next(iter(reasons), "no_text"))
 
 

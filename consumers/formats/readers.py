@@ -11,6 +11,7 @@ from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.keys import describe_key
 from consumers.formats.line_reader import BlockReader, JsonReader, LineReader
+from consumers.formats.llm.event_stream import has_no_data
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise, recognising_formats
 from stream.messages.errors import InputError
 from stream.messages.types import Message
@@ -153,6 +154,10 @@ class AutoReader:
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `MessageReader`."""
         if self._reader is None:
+            if has_no_data(value):  # such as `event:` before the first message
+                if self._ignored is not None:
+                    self._ignored.add(AUTO, "metadata", offset)
+                return ()
             format = self._detector.find(value)
             log.info("format_detected", format=format.name, offset=offset)
             self._reader = make_reader(format.name, self._segments, self._default, self._ignored)

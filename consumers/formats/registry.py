@@ -1,6 +1,6 @@
 """All formats by name, and detection of a topic's format from its first messages (`auto`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -9,39 +9,61 @@ from consumers.formats import normal
 from consumers.formats.base import Format
 from consumers.formats.chat import discord, slack, twitch, youtube
 from consumers.formats.decode import BadInput, check_value, decode_json
+from consumers.formats.llm import anthropic, openai_chat, openai_responses
 from consumers.formats.speech import (
     assemblyai,
     aws_transcribe,
     azure,
     captions,
+    cartesia,
     deepgram,
     deepgram_flux,
+    elevenlabs,
+    gladia,
     google,
     openai_realtime,
+    recall,
+    rev,
+    soniox,
+    speechmatics,
+    twilio,
     vosk,
     watson,
     whisper_streaming,
     whisperlive,
+    zoom,
 )
 
 _MODULES = (
     normal,
+    anthropic,
     assemblyai,
     aws_transcribe,
     azure,
     captions,
+    cartesia,
     deepgram,
     deepgram_flux,
     discord,
+    elevenlabs,
+    gladia,
     google,
+    openai_chat,
     openai_realtime,
+    openai_responses,
+    recall,
+    rev,
     slack,
+    soniox,
+    speechmatics,
+    twilio,
     twitch,
     vosk,
     watson,
     whisper_streaming,
     whisperlive,
     youtube,
+    zoom,
 )
 
 FORMATS: Mapping[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
@@ -77,9 +99,16 @@ def recognising_formats(value: bytes | None) -> list[Format]:
     Raises:
         BadInput: it is not text.
     """
-    seen = _decode_probe(check_value(value))
-    formats = (x for x in FORMATS.values() if isinstance(seen, str if x.type is None else dict))
-    return [format for format in formats if format.recognises(seen)]
+    bare = check_value(value)
+    seen: dict[Callable[[bytes], bytes] | None, Any] = {None: _decode_probe(bare)}
+    found = []
+    for x in FORMATS.values():
+        if x.prepare is not None and x.prepare not in seen:
+            seen[x.prepare] = _decode_probe(x.prepare(bare))
+        one = seen[x.prepare]
+        if isinstance(one, str if x.type is None else dict) and x.recognises(one):
+            found.append(x)
+    return found
 
 
 def recognise(value: bytes | None) -> Format:

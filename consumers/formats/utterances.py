@@ -309,12 +309,18 @@ def _clock_fell(context: FormatContext, existing: OpenText, update: Update) -> b
 
 def last_closed(context: FormatContext, session: str, scope: str) -> OpenText | None:
     """Return the scope's most recently closed unnamed utterance that opened before this message."""
+    name = last_closed_name(context, session, scope)
+    return None if name is None else context.segments(session)[name]
+
+
+def last_closed_name(context: FormatContext, session: str, scope: str) -> str | None:
+    """Return the name of what `last_closed` returns."""
     closed = [
-        (at, name, x)
+        (at, name)
         for name, x in context.segments(session).items()
         if x.closed and (at := opening_offset(name, scope)) is not None and at < context.offset
     ]
-    return max(closed, key=lambda row: row[:2])[2] if closed else None
+    return max(closed)[1] if closed else None
 
 
 def _is_repeat_of(last: OpenText, update: Update) -> bool:

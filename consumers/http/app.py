@@ -11,12 +11,20 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from consumers.common.tracing.spans import SpanRecorder
+from consumers.common.tracing.trace_context import TRACE_HEADERS
 from consumers.common.worker_board import WorkerSlot
 from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
-from consumers.http.api.perspective import offered_attributes, perspective_routes
+from consumers.http.api.perspective import (
+    CHECKPOINT_HEADER,
+    describe_checkpoints,
+    offered_attributes,
+    perspective_routes,
+)
+from consumers.http.api.perspective_batch import batch_routes
 from consumers.http.api.perspective_discovery import discovery_routes
 from consumers.http.api.perspective_suggest import suggest_routes
 from consumers.http.api.redact import redact_routes
@@ -33,6 +41,7 @@ from consumers.http.live.feed import live_routes
 from consumers.http.live.model import LiveModel
 from consumers.http.ops.health import health_routes
 from consumers.http.ops.metrics import metrics_routes
+from consumers.http.ops.request_traces import TraceMiddleware
 from consumers.http.ops.timings import StepTimings
 from consumers.http.ops.traffic import HttpTraffic, TrafficMiddleware
 from consumers.http.settings import HttpSettings
@@ -56,6 +65,8 @@ class HttpContext:
     traffic: HttpTraffic = field(default_factory=HttpTraffic)
     ignored: IgnoredRecords | None = None
     """Count of values in which the formats of this process found nothing to label."""
+    spans: SpanRecorder | None = None
+    """Records the spans of requests that belong to a trace, if that was asked for."""
 
 
 def build_app(context: HttpContext) -> Starlette:
@@ -75,6 +86,7 @@ def build_app(context: HttpContext) -> Starlette:
         middleware=[
             *_proxy_middleware(settings),
             Middleware(TrafficMiddleware, traffic, paths, settings.access_log),
+            Middleware(TraceMiddleware, paths, context.spans),
             Middleware(SecurityHeadersMiddleware),
             *_cors_middleware(settings),
             Middleware(GoogleErrorsMiddleware),
@@ -107,7 +119,7 @@ def _cors_middleware(settings: HttpSettings) -> Iterator[Middleware]:
             allow_origins=settings.allow_origins,
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
-            expose_headers=("Retry-After",),
+            expose_headers=("Retry-After", CHECKPOINT_HEADER, *TRACE_HEADERS),
             max_age=600,
         )
 
@@ -124,7 +136,10 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     if gateway is not None:
         routes += label_routes(gateway, names)
         routes += redact_routes(gateway, worker.engine)
-        routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes)
+        model = worker.engine.labeller
+        checkpoints = describe_checkpoints(model.passes, model.checkpoints, model.precisions)
+        routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes, checkpoints)
+        routes += batch_routes()
         routes += suggest_routes(settings.suggestions_file, offered)
     routes += discovery_routes()
     if gateway is not None:

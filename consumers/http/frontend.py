@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from consumers.common.tracing.spans import SpanRecorder
 from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.app import HttpContext, build_app
@@ -27,6 +28,7 @@ class HttpFrontend:
     Args:
         slot: of this process among several workers of the machine; None for a single one.
         ignored: count of values in which the formats of this process found nothing to label.
+        spans: records the spans of requests that belong to a trace.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class HttpFrontend:
         worker: Worker,
         slot: "WorkerSlot | None" = None,
         ignored: IgnoredRecords | None = None,
+        spans: SpanRecorder | None = None,
     ) -> None:
+        self._spans = spans
         self._settings = settings
         self._slot = slot
         self._worker = worker
@@ -62,6 +66,7 @@ class HttpFrontend:
             slot=self._slot,
             traffic=self._traffic,
             ignored=self._ignored,
+            spans=self._spans,
         )
         async with serve_http(build_app(context), at, self._settings, self._traffic) as address:
             try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stream.labelling.hybrid import HybridLabeller
     from stream.revisions.emission import Emission
     from stream.revisions.score_thresholds import ScoreThresholds
+    from stream.revisions.settled import SettledRules
     from stream.sessions.redactor import Redactor
 
 
@@ -55,7 +56,7 @@ def build_engine(settings: EngineSettings, redaction: RedactionSettings = NO_RED
             or a threshold is that of a score that no tagger has.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
-        engine = _load(settings, redaction)
+        engine = load_engine(settings, redaction)
     warn_of_cache()
     return engine
 
@@ -79,7 +80,8 @@ def log_loaded(engine: "Engine", **fields: int) -> None:
     log_settled(engine.rules, engine.promises.settled, engine.tagger_names)
 
 
-def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
+def load_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> "Engine":
+    """Load taggers and build an engine without showing anything; raises as `build_engine`."""
     # Compute has one core, Kafka and the event loop the other. Where torch computes, `set_num_threads` alone is too
     # late: it reaches the compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -129,11 +131,13 @@ def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
         governor=Governor(settings.overload_seconds) if settings.overload_seconds else None,
         budget=budget,
-        redactor=_make_redactor(redaction, labellers),
+        redactor=_make_redactor(redaction, labellers, rules),
     )
 
 
-def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabeller]") -> "Redactor | None":
+def _make_redactor(
+    settings: RedactionSettings, labellers: "Sequence[HybridLabeller]", rules: "SettledRules"
+) -> "Redactor | None":
     from stream.redaction.rule_covers import labels_of_rules, make_detector
     from stream.sessions.redactor import Redactor
 
@@ -145,7 +149,7 @@ def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabel
         return None
     taggers = frozenset(name for name, own in labels.items() if policy.labels is None or own & policy.labels)
     detect = make_detector(custom) if policy.labels is None or by_rules & policy.labels else None
-    return Redactor(policy, taggers, detect)
+    return Redactor(policy, taggers, detect, rules)
 
 
 def _choose_taggers(names: list[str]) -> "list[HeadChoice]":

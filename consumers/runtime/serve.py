@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings
+from consumers.common.tracing.spans import SpanRecorder, recording_spans
 from consumers.common.worker_board import WorkerSlot
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import NORMAL, make_reader
@@ -82,13 +83,14 @@ async def serve_until_signal(
     http: HttpSettings | None = None,
     format: str = NORMAL,
     member: ServeWorker | None = None,
+    tracing: bool = False,
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
     HTTP is available from when the tagger is loaded until all of that is done, so health can be asked throughout.
 
     `make_engine` is called in a thread; `format` is that of the records, as `--format` has it; `member` is this worker
-    among several.
+    among several; `tracing` records spans.
 
     Raises:
         SettingError: from `make_engine`, or the port cannot be bound.
@@ -104,7 +106,8 @@ async def serve_until_signal(
                 log_loaded(engine)
             watchdog = asyncio.create_task(force_exit_after(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                await _run(settings, engine, stop, http, listener, format, member)
+                async with recording_spans(tracing) as spans:
+                    await _run(settings, engine, stop, http, listener, format, member, spans)
             finally:
                 watchdog.cancel()
 
@@ -128,21 +131,25 @@ async def _run(
     listener: socket.socket | None,
     format: str,
     member: ServeWorker | None,
+    spans: SpanRecorder | None,
 ) -> None:
+    from consumers.kafka.service.observer import ServiceObservers
     from consumers.kafka.service.service import Service
+    from consumers.kafka.service.span_observer import SpanObserver
     from stream.engine.worker import Worker
 
     worker, ignored = Worker(engine, queue=settings.in_flight), IgnoredRecords()
     reader = make_reader(format, engine.intake.segments, ignored=ignored)
     slot = member.slot if member else None
+    traced = [SpanObserver(spans, settings.group, settings.topics.output)] if spans else []
     if http is None or listener is None:
-        service = Service(settings, worker, reader=reader)
+        service = Service(settings, worker, observer=ServiceObservers(traced), reader=reader)
         async with sending_heartbeats(slot, worker, service):
             return await service.run(stop)
     from consumers.http.frontend import HttpFrontend
 
-    front = HttpFrontend(http, worker, slot, ignored)
-    service = Service(settings, worker, observer=front.observer, reader=reader)
+    front = HttpFrontend(http, worker, slot, ignored, spans)
+    service = Service(settings, worker, observer=ServiceObservers([front.observer, *traced]), reader=reader)
     async with sending_heartbeats(slot, worker, service), front.serve(listener, service):
         await service.run(stop)
 

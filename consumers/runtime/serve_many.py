@@ -58,11 +58,13 @@ def serve_many(
     http: HttpSettings | None,
     format: str,
     configure_log: Callable[[int], None],
+    tracing: bool = False,
 ) -> int:
     """Serve with several workers until a signal; returns the exit code.
 
     `make_engine` is called once, before the workers are forked. `format` is that of the records, as `--format` has it.
     `configure_log` configures the log of a worker, given its number. A worker's number is appended to the instance id.
+    `tracing` records spans.
 
     Raises:
         SettingError: from `make_engine`, or a port cannot be bound.
@@ -81,7 +83,7 @@ def serve_many(
                 listener.close()
         own = replace(settings, instance_id=worker_instance_id(settings.instance_id, slot.worker))
         member = ServeWorker(slot, listeners[slot.worker])
-        job = partial(serve_until_signal, own, lambda: engine, http, format, member)
+        job = partial(serve_until_signal, own, lambda: engine, http, format, member, tracing)
         return end_with_code(lambda: asyncio.run(job()))
 
     try:

@@ -21,7 +21,7 @@ from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
 from consumers.formats.readers import MessageReader
-from consumers.runtime.text_output import TextOutput
+from consumers.runtime.text_output import SegmentOutput
 from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
@@ -105,7 +105,7 @@ class TagRun:
         errors: file for errors, one line each.
         session: session of all lines; None: the one that they name.
         auto_close: what closes the segments of `reader`; it is told of revisions.
-        as_text: write the text of segments with punctuation, instead of revisions.
+        output: what writes segments instead of revisions.
         ends: messages for the end of the input, if there was a line.
 
     Attributes:
@@ -122,7 +122,7 @@ class TagRun:
         errors: TextIO,
         session: str | None = None,
         auto_close: AutoClose | None = None,
-        as_text: bool = False,
+        output: SegmentOutput | None = None,
         ends: Sequence[Message] = (),
     ) -> None:
         self._engine = engine
@@ -133,9 +133,9 @@ class TagRun:
         self._errors = errors
         self._redacts = engine.redactor is not None
         self._auto_close = auto_close
-        self._text_output = TextOutput(engine.intake.segments, engine.score_thresholds) if as_text else None
+        self._output = output
         # Where a segment closes depends on all revisions before, and the text that is written on all lines before.
-        self._max_pending = MAX_PENDING if auto_close is None and not as_text else 1
+        self._max_pending = MAX_PENDING if auto_close is None and output is None else 1
         self._ends = ends
         self._order = OrderedOutput(self._redacts)
         self._last_line = 0
@@ -154,9 +154,12 @@ class TagRun:
             self._submit_all(self._ends, self._last_line)
         while self._engine.pending:
             self._step()
-        if self._text_output is not None:
-            self._out.writelines(self._text_output.finish())
+        if self._output is not None:
+            self._out.writelines(self._output.finish())
             self._out.flush()
+            for problem in self._output.problems:
+                self.bad += 1
+                print(problem, file=self._errors, flush=True)
 
     def _step(self) -> None:
         result = self._engine.step()
@@ -196,8 +199,8 @@ class TagRun:
         except InputError as error:
             self._report(line, self._explain(error))
             return False
-        if self._text_output is not None:
-            self._text_output.hear(message)
+        if self._output is not None:
+            self._output.hear(message)
         return True
 
     def _explain(self, error: BadInput | InputError) -> str:
@@ -208,12 +211,12 @@ class TagRun:
         for answer in answers:
             if isinstance(answer, Revision) and self._auto_close is not None:
                 self._auto_close.see(answer)
-            if isinstance(answer, Revision) and self._text_output is not None:
-                self._text_output.see(answer)
+            if isinstance(answer, Revision) and self._output is not None:
+                self._output.see(answer)
             elif not (self._final_only and isinstance(answer, Revision | RedactedUpdate) and not answer.final):
                 self._out.write(_encode_line(answer))
-        if self._text_output is not None:
-            self._out.writelines(self._text_output.write_closed())
+        if self._output is not None:
+            self._out.writelines(self._output.write_closed())
         self._out.flush()
 
     def _report(self, line: int, error: str) -> None:
@@ -240,7 +243,7 @@ def tag_input(
     open_lines: Callable[[BinaryIO], LineReader] = LineReader,
     ignored: IgnoredRecords | None = None,
     auto_close: AutoClose | None = None,
-    as_text: bool = False,
+    output: SegmentOutput | None = None,
     ends: Sequence[Message] = (),
 ) -> int:
     """Label standard input to standard output; returns the exit code, 1 if there was an error or all was ignored.
@@ -248,7 +251,7 @@ def tag_input(
     The parameters are those of `TagRun`; `open_lines` splits standard input into messages; `ignored` has counted the
     lines in which the reader found nothing to label.
     """
-    run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session, auto_close, as_text, ends)
+    run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session, auto_close, output, ends)
     # A buffer of its own: at exit Python fails on sys.stdin while a thread still reads from it.
     stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     run.run(open_lines(stream))

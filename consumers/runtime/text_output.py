@@ -1,10 +1,30 @@
 """Segments for people to read: text with the punctuation that the tagger `punctuation` finds, and text scores."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 from consumers.formats.base import Segments
 from stream.messages.types import Delete, Message, Revision, Span, Update
 from stream.sentences.split import PUNCTUATION, write_marks
+
+
+class SegmentOutput(Protocol):
+    """Output for people: whole segments instead of revisions. Lines must be labelled one by one."""
+
+    problems: list[str]
+    """What could not be written, for the user."""
+
+    def hear(self, message: Message) -> None:
+        """Take the text of a message that the engine has accepted."""
+
+    def see(self, revision: Revision) -> None:
+        """Take a revision; `write_closed` follows when those of all taggers that answer the message are seen."""
+
+    def write_closed(self) -> Iterator[bytes]:
+        """Yield what can be written now."""
+
+    def finish(self) -> Iterator[bytes]:
+        """Yield what is left at the end of the input."""
 
 
 class TextOutput:
@@ -28,6 +48,7 @@ class TextOutput:
         """By segment and tagger."""
         self._closed: dict[tuple[str, str], None] = {}
         """Segments whose lines are due, once the revisions of all taggers are seen."""
+        self.problems: list[str] = []
 
     def hear(self, message: Message) -> None:
         """Take the text of a message that the engine has accepted."""

@@ -43,6 +43,9 @@ FloatArray = NDArray[np.float32]
 WEIGHTS_BYTES = 8 << 30
 """Limit of `model.safetensors`: four bytes for each of the most parameters that a configuration may have."""
 _WORDS = "word.weight"
+_START = "start"
+"""Weight that the first token of a segment has more."""
+_ROWS_AT_ONCE = 1024
 _INT8, _SCALE = ".int8", ".scale"
 _MATRICES = re.compile(r"layers\.\d+\.(qkv|out|ff_in|ff_out)\.weight")
 """Weights that may be stored in 8 bits, beside the word table."""
@@ -115,8 +118,8 @@ class Checkpoint:
             yield self.weights[name]
             return
         table, scale = self.weights.words, self.weights.scale
-        for i in range(0, len(table), 1024):
-            yield restore_rows(table[i : i + 1024], scale[i : i + 1024])
+        for i in range(0, len(table), _ROWS_AT_ONCE):
+            yield restore_rows(table[i : i + _ROWS_AT_ONCE], scale[i : i + _ROWS_AT_ONCE])
 
     def word_table(self) -> tuple[NDArray[np.generic], FloatArray | None]:
         """Give the word table (V, width): int8 and its rows' float32 scales (V,) as stored; else float32 and None."""
@@ -201,7 +204,7 @@ def weight_shapes(config: HybridConfig) -> dict[str, tuple[int, ...]]:
     """Give the shape of each weight of a checkpoint with this configuration, by name."""
     hidden, wide, table = config.hidden, config.intermediate, config.table_width
     shapes: dict[str, tuple[int, ...]] = {
-        _WORDS: (config.vocab_size, table), "position.weight": (config.positions, table)
+        _WORDS: (config.word_rows, table), "position.weight": (config.positions, table)
     }  # fmt: skip
 
     def linear(name: str, outputs: int, inputs: int) -> None:
@@ -211,6 +214,8 @@ def weight_shapes(config: HybridConfig) -> dict[str, tuple[int, ...]]:
         shapes.update({f"{name}.weight": (width,), f"{name}.bias": (width,)})
 
     norm("norm", table)
+    if config.segment_starts:
+        shapes[_START] = (table,)
     if config.embedding is not None:
         linear("project", hidden, config.embedding)
     for i in range(config.layers):
@@ -250,6 +255,27 @@ def restore_rows(numbers: NDArray[np.int8], scale: FloatArray) -> FloatArray:
     return table
 
 
+def add_start_rows(
+    table: NDArray[np.int8], scale: FloatArray, start: NDArray[Any]
+) -> tuple[NDArray[np.int8], FloatArray]:
+    """Append the rows of first tokens of segments to a word table of 8 bits.
+
+    Args:
+        table: (V, width) int8.
+        scale: (V,) float32 of its rows.
+        start: (width,) added to each row.
+
+    Returns:
+        (2 V, width) int8 and (2 V,) float32.
+    """
+    parts = [(table, scale)]
+    for i in range(0, len(table), _ROWS_AT_ONCE):
+        rows = restore_rows(table[i : i + _ROWS_AT_ONCE], scale[i : i + _ROWS_AT_ONCE])
+        parts.append(quantize_rows(rows + start.astype(np.float32)))
+    tables, scales = zip(*parts, strict=True)
+    return np.concatenate(tables), np.concatenate(scales)
+
+
 def save_checkpoint(
     folder: Path, config: HybridConfig, weights: Mapping[str, Any], tokenizer: Tokenizer, *, eight_bits: bool = False
 ) -> None:
@@ -266,6 +292,8 @@ def save_checkpoint(
     stored: dict[str, NDArray[Any]] = {}
     for name in weights:
         weight = _to_array(weights[name])
+        if name == _WORDS:
+            weight = weight[: config.vocab_size]  # the rows of first tokens are made of them
         if name == _WORDS or (eight_bits and _MATRICES.fullmatch(name)):
             own = name.removesuffix(".weight")
             stored[own + _INT8], stored[own + _SCALE] = quantize_rows(weight)
@@ -305,6 +333,9 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
             f"checkpoint {folder}: model.safetensors has numbers other than float16, float32 and int8"
         ) from error
     try:
+        if config.segment_starts:
+            words = add_start_rows(stored["word.int8"], stored["word.scale"], stored[_START])
+            stored["word.int8"], stored["word.scale"] = words
         weights = StoredWeights(stored)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error

@@ -67,6 +67,9 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     sink: bool = False
     """Whether every layer has an attention sink: a learned key and value that each query sees beside the tokens, in
     whatever window and at whatever position it is (`encoder.model.dense`)."""
+    segment_starts: bool = False
+    """Whether the first token of a segment is marked, so that the end of the segment before is seen in text without
+    punctuation: its id is that of the word's row in a second word table, `word + start`."""
     spans: bool = False
     """Whether each tagger has a model of the confidence in whole spans (`encoder.heads.span_model`)."""
     text_scores: dict[str, tuple[str, ...]] = {}
@@ -109,7 +112,7 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         A field that came later is left out while it has its default, so that older checkpoints keep their identity.
         """
         fields: dict[str, object] = msgspec.to_builtins(self)
-        for later in ("sink", "spans", "text_scores"):
+        for later in ("sink", "segment_starts", "spans", "text_scores"):
             if not fields[later]:
                 del fields[later]
         return msgspec.json.encode(fields)
@@ -138,6 +141,16 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def table_width(self) -> int:
         """Width of the word and position tables."""
         return self.hidden if self.embedding is None else self.embedding
+
+    @property
+    def word_rows(self) -> int:
+        """Rows of the word table: the vocabulary, and once more as first tokens of segments if they are marked."""
+        return self.vocab_size * (1 + self.segment_starts)
+
+    @property
+    def start_mark(self) -> int:
+        """What is added to the id of the first token of a segment."""
+        return self.word_rows - self.vocab_size
 
     @property
     def tail_layers(self) -> int:

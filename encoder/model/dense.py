@@ -106,7 +106,11 @@ class HybridModel(nn.Module):
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()
         self.config = config
-        self.word = nn.Embedding(config.vocab_size, config.table_width)
+        self.word = nn.Embedding(config.word_rows, config.table_width)
+        self.start = (
+            nn.Parameter(torch.zeros(config.table_width), requires_grad=False) if config.segment_starts else None
+        )
+        """What the rows of first tokens have more than the others (`encoder.checkpoints.checkpoint.add_start_rows`)."""
         self.position = nn.Embedding(config.positions, config.table_width)
         self.norm = nn.LayerNorm(config.table_width, eps=config.layer_norm_eps)
         self.project = None if config.embedding is None else nn.Linear(config.embedding, config.hidden)

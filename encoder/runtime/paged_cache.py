@@ -162,8 +162,8 @@ class PagedCache:
             raise ValueError(
                 f"{_RULES[code]}: slot {slot}, keep {keep}, {count} tokens, window {window}, restart {restart}"
             )
-        if tokens.size and not (tokens.min() >= 0 and tokens.max() < config.vocab_size):
-            raise ValueError(f"token ids must be between 0 and {config.vocab_size - 1}")
+        if tokens.size and not (tokens.min() >= 0 and tokens.max() < config.word_rows):
+            raise ValueError(f"token ids must be between 0 and {config.word_rows - 1}")
         has_prefix = config.causal_layers > 0
         return PassPlan(requests, tokens, paging.count_new_pages(requests, self.state, config.page_size, has_prefix))
 

@@ -66,6 +66,8 @@ class WindowRules:
     window: int
     starts_word: NDArray[np.bool_] | None = None
     """(vocabulary,) tokens that begin a word; a re-anchored context is clipped at one of them. None: at any token."""
+    start_mark: int = 0
+    """Added to the id of the first token of a segment when it is computed (`HybridConfig.start_mark`)."""
 
     @property
     def half(self) -> int:

@@ -48,7 +48,8 @@ class SessionPool:
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._rules = WindowRules(encoder.config.positions, encoder.config.window, starts_word)
+        config = encoder.config
+        self._rules = WindowRules(config.positions, config.window, starts_word, config.start_mark)
         self._lru: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open_session(self) -> SessionEncoder:

@@ -177,7 +177,9 @@ class SessionEncoder:
                 end, restart = chosen
                 shift = current.first - current.start
                 assert self.slot is not None
-                return Pass(self.slot, current.end, tokens[current.end + shift : end + shift], current.window, restart)
+                begin = current.end + shift
+                given = self._mark_start(tokens[begin : end + shift], begin)
+                return Pass(self.slot, current.end, given, current.window, restart)
             if replayed:
                 self._spans.append(replayed)
                 self._current = None
@@ -185,6 +187,14 @@ class SessionEncoder:
                 self._finish(plan, current)
         self._close_if_due(plan)
         return None
+
+    def _mark_start(self, tokens: NDArray[np.int32], begin: int) -> NDArray[np.int32]:
+        """Mark the first token of a segment, if the tokens from number `begin` on have it."""
+        if begin or not self._rules.start_mark or not len(tokens):
+            return tokens
+        marked = tokens.copy()
+        marked[0] += self._rules.start_mark
+        return marked
 
     def record_pass(self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32]) -> None:
         """Record the scores (k, columns) of a pass that `next_pass` chose."""

@@ -174,6 +174,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     sink: bool = False
     """Whether the hybrid that is made of a pretrained start gets an attention sink, which begins as the keys and values
     that the start has for [CLS]. The distillation's teacher then sees texts between [CLS] and [SEP]."""
+    segment_starts: bool = False
+    """Whether the taggers' model marks the first token of each segment (`HybridConfig.segment_starts`); a start that
+    does not do so begins with the word row of [SEP] as the mark. Frozen, as the word table is."""
     original: str = ""
     """Pretrained encoder that the distillation imitates; "" is `start`, or MiniLM if that is a checkpoint."""
     distill: StageConfig | None = None

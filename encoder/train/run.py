@@ -78,16 +78,18 @@ def _shape(
 ) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
     scores = text_scores or {}
+    marks = config.segment_starts and text_scores is not None  # text without segments is distilled
     alone = [*label_sets] == [""]
     labels, taggers = (label_sets[""], {}) if alone else (("O",), label_sets)
     if read_pretrained(start) is not None:
         own = HybridConfig(
             layers=config.layers, causal_layers=config.causal_layers, window=config.window, sink=config.sink
         )
-        return msgspec.structs.replace(own, labels=labels, taggers=taggers, text_scores=scores)
-    return msgspec.structs.replace(
-        load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0, spans=False, text_scores=scores
-    )
+        own = msgspec.structs.replace(own, segment_starts=marks)
+    else:
+        own = msgspec.structs.replace(load_checkpoint(start).config, stability=0, spans=False)
+        own = msgspec.structs.replace(own, segment_starts=marks or own.segment_starts)
+    return msgspec.structs.replace(own, labels=labels, taggers=taggers, text_scores=scores)
 
 
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
@@ -131,6 +133,8 @@ def _tag(config: TrainConfig, start: str, out: Path) -> None:
     if config.stability and not config.stability.folds:
         held = config.stability.held
         data = _select(data, lambda s: holdout_position(s, config.seed) >= held)
+    if not any(data.sequences):
+        raise ConfigError("training configuration: no text is left to train on; give more, or hold less back")
     _tune(config, label_sets, text_scores, data, dev, start, out)
 
 

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, restore_rows
+from encoder.checkpoints.checkpoint import add_start_rows, load_checkpoint, quantize_rows, restore_rows
 from encoder.checkpoints.huggingface.bert_families import FAMILIES, convert_weights
 from encoder.checkpoints.huggingface.minilm import minilm_raw, minilm_tokenizer
 from encoder.checkpoints.huggingface.onnx_bert import ARCHIVES, read_onnx_bert
@@ -80,10 +80,14 @@ class PretrainedEncoder:
         )
         model = HybridModel(config)
         model.load_state_dict(convert_weights(FAMILIES["bert"], config, dict(self.weights), skip=0), strict=False)
-        opening, closing = (self.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
-        if opening is None or closing is None:
-            raise ConfigError("training configuration: the start's tokenizer has no [CLS] and [SEP]")
-        return FramedModel(model.eval(), opening, closing)
+        return FramedModel(model.eval(), *(_token(self.tokenizer, name) for name in ("[CLS]", "[SEP]")))
+
+
+def _token(tokenizer: Tokenizer, name: str) -> int:
+    found = tokenizer.token_to_id(name)
+    if found is None:
+        raise ConfigError(f"training configuration: the start's tokenizer has no {name}")
+    return found
 
 
 _WORDS = "embeddings.word_embeddings.weight"
@@ -136,8 +140,12 @@ def load_start(
     kept = {} if pretrained is not None else _known_heads(checkpoint.config, weights, shape)
     whole = weights
     weights = {k: v for k, v in weights.items() if not k.startswith(("head.", "text_scores."))}
-    stored = restore_rows(*quantize_rows(weights["word.weight"].numpy()))
-    weights["word.weight"] = torch.from_numpy(stored)  # train on what will be stored
+    table = quantize_rows(weights["word.weight"].numpy()[: shape.vocab_size])
+    if shape.segment_starts:
+        if "start" not in weights:
+            weights["start"] = weights["word.weight"][_token(tokenizer, "[SEP]")].half().float()
+        table = add_start_rows(*table, weights["start"].numpy())
+    weights["word.weight"] = torch.from_numpy(restore_rows(*table))  # train on what will be stored
     model.load_state_dict(weights, strict=False)
     torch.nn.init.normal_(model.head.weight, std=0.02)
     torch.nn.init.zeros_(model.head.bias)

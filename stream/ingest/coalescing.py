@@ -50,9 +50,10 @@ def _was_overtaken(write: Write, session: ReceivedSession, segment: ReceivedSegm
     if write.offset >= session.last_applied or write.final:
         return False
     x = segment.saved
-    return x is None or (x.text, x.times, x.speaker, x.channel) != (
+    return x is None or (x.text, x.times, x.speaker, x.channel, x.confirmed) != (
         write.text,
         write.times,
         write.speaker,
         write.channel,
+        write.confirmed,
     )

@@ -92,16 +92,25 @@ def _compare_update(update: Update, session: ReceivedSession, offset: int, remem
     times = retime(segment.text, segment.times, text, update)
     closing, final = update.final and not segment.closed, update.final or segment.closed
     changes_text = text != segment.text
-    if known is None or closing or changes_text or times != segment.times or _changes_speaker(update, segment):
+    confirmed = _confirmed(update, segment, text)
+    changes_details = times != segment.times or confirmed != segment.confirmed or _changes_speaker(update, segment)
+    if known is None or closing or changes_text or changes_details:
         session.offset = offset
     cost = _estimate_tokens(segment.text, text, whole=final) if closing or changes_text else 0
     segment.speaker, segment.channel = update.speaker or segment.speaker, update.channel or segment.channel
-    segment.text, segment.times = text, times
+    segment.text, segment.times, segment.confirmed = text, times, confirmed
     session.segments[name] = segment
     if closing:
         close_and_forget(session.segments, name, remember_segments)
     write = _write(update.session, [offset], name, segment, final, offset, cost)
     return ComparedOperation(write, session, segment)
+
+
+def _confirmed(update: Update, segment: ReceivedSegment, text: str) -> int:
+    """Return how many characters at the beginning of a segment's new text its source will not rewrite."""
+    if update.confirmed is None:
+        return segment.confirmed if update.mode == "append" else 0
+    return max(0, min(update.confirmed, len(text)))
 
 
 def _changes_speaker(update: Update, segment: ReceivedSegment) -> bool:
@@ -113,7 +122,20 @@ def _write(
     session: str, answers: list[int], name: str, segment: ReceivedSegment, final: bool, offset: int, cost: int
 ) -> Write:
     x = segment
-    return Write(session, answers, name, x.text, x.times, final, offset, x.speaker, x.channel, x.opened, cost)
+    return Write(
+        session,
+        answers,
+        name,
+        x.text,
+        x.times,
+        final,
+        offset,
+        x.speaker,
+        x.channel,
+        x.opened,
+        cost,
+        confirmed=x.confirmed,
+    )
 
 
 def _estimate_tokens(before: str, text: str, whole: bool) -> int:

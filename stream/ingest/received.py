@@ -27,6 +27,8 @@ class ReceivedSegment:
     speaker: str | None = None
     channel: str | None = None
     opened: Opened = NEVER_OPENED
+    confirmed: int = 0
+    """Characters at its beginning that its source will not rewrite."""
 
 
 @dataclass(slots=True)
@@ -131,5 +133,13 @@ def _restore_received(saved: SavedSession, now: float) -> ReceivedSession:
 
 def _restore_segment(x: SegmentState) -> ReceivedSegment:
     return ReceivedSegment(
-        x.text, x.closed, x.times, applied=x.applied, saved=x, speaker=x.speaker, channel=x.channel, opened=x.opened
+        x.text,
+        x.closed,
+        x.times,
+        applied=x.applied,
+        saved=x,
+        speaker=x.speaker,
+        channel=x.channel,
+        opened=x.opened,
+        confirmed=x.confirmed,
     )

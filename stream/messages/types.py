@@ -27,6 +27,9 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     """Speaker or author of the segment."""
     channel: str | None = None
     """Audio channel or source of the segment, such as one side of a call."""
+    confirmed: int | None = None
+    """Characters at the beginning of the segment that its source will not rewrite while it is open. None: with `append`
+    as before, with `replace` none. It changes no label; sources that send pieces continue there after a crash."""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):

@@ -11,6 +11,8 @@ and the labels alone, so final spans equal offline ones. The rules:
   differ, a word belongs to that which labels more of its characters, to the first of equals.
 - Punctuation and emoji at the ends of a span are cut off, except for the full stop of initials ("U.S."). Masking signs
   at the ends of a word ("f***", "$hit") belong to it, unless they enclose it ("*word*") or the label is a kind of name.
+- A bracket at the end of a span belongs to it if the other one of the pair is inside ("(37) 788", "Foo (Bar)"), and, if
+  the label is no kind of name, a plus before a digit ("+46 8 12") and the slash that ends a page's address.
 - A possessive 's is no part of a name, and no part of another span if the tagger did not label it.
 - A name is no span if all its words are function words, such as "the".
 
@@ -54,6 +56,8 @@ _LEAD, _TRAIL = re.compile(r"(?:[$@]+|\*{3,})$"), re.compile(r"[$#+%]+|\*+")
 _MASKED_LETTERS = 3
 """Letters that are left of a word whose end is masked by asterisks; behind more, asterisks are emphasis or a note."""
 _INITIALS = re.compile(r"(?:[^\W\d_]{1,3}\.)+[^\W\d_]")
+_PAGE = re.compile(r"[a-z]+://|(?:[\w-]+\.)+[a-z]{2,}(?:[/:?#]|$)", re.IGNORECASE)
+"""Start of the address of a page."""
 _POSSESSIVE = re.compile(r"['’ʼ`´]s$", re.IGNORECASE)
 _LOOKED_AT = 64
 """Signs before a word that are looked at."""
@@ -172,6 +176,7 @@ def _fit_extent(text: str, start: int, end: int, is_name: bool) -> tuple[int, in
     elif text.startswith(".", finish) and _INITIALS.fullmatch(text, word_begin, finish):
         finish += 1
     begin, finish = _add_masks(text, begin, finish, (start, end) if is_name else None)
+    begin, finish = _add_signs(text, begin, finish, is_name)
     if is_name and FUNCTION_WORDS.issuperset(text[begin:finish].replace(SKIPPED, "").lower().split()):
         return None
     return begin, finish
@@ -205,6 +210,23 @@ def _add_masks(text: str, begin: int, finish: int, labelled: tuple[int, int] | N
     if finish < len(text) and begin and text[begin - 1] == text[finish] != " ":
         return begin, finish  # it is enclosed
     return lead.start() if lead else begin, trail.end() if trail else finish
+
+
+def _add_signs(text: str, begin: int, finish: int, is_name: bool) -> tuple[int, int]:
+    """Add the signs at the ends that the text inside needs to be whole."""
+    lacking = text.count("(", begin, finish) - text.count(")", begin, finish)
+    if lacking < 0 and text[begin - 1 : begin] == "(":
+        begin -= 1
+    elif lacking > 0 and text.startswith(")", finish):
+        finish += 1
+    if is_name:
+        return begin, finish
+    if begin and text[begin - 1] == "+" and (text[begin].isdigit() or text[begin] == "("):
+        begin -= 1
+    if text.startswith("/", finish) and not text[finish + 1 : finish + 2].isalnum():
+        run = text[max(begin, finish - _LONGEST) : finish].split()[-1]
+        finish += bool(_PAGE.match(run))
+    return begin, finish
 
 
 def _word_at(text: str, at: int) -> tuple[int, int]:

@@ -99,13 +99,15 @@ class PersonalDataRules:
         """Return the offset from which on text may still become part of a span; see `read`."""
         return self.read(text, context).first_unsettled
 
-    def read(self, text: str, context: str | RuleContext = "") -> RuleReading:
+    def read(self, text: str, context: str | RuleContext = "", *, growing: bool = False) -> RuleReading:
         """Find personal data.
 
         Args:
             text: text of a segment; a line break separates two turns.
             context: texts of the segments before it, the newest last, a line each: questions and values there count
                 for numbers in `text`. Only the last few lines are read. Or what `read_context` made of them.
+            growing: whether the last word, if no white space follows it, need not be looked at: it is unsettled
+                whatever it is, and a look at it takes as long as at all others.
 
         Returns:
             Spans with offsets in `text`, and from where on more text may change them. For every text that begins with
@@ -118,7 +120,7 @@ class PersonalDataRules:
         while True:
             end = text.find("\n", start)
             last = end < 0
-            found, line_unsettled = self._read_line(text, start, len(text) if last else end, state)
+            found, line_unsettled = self._read_line(text, start, len(text) if last else end, state, growing)
             spans += found
             state.line += 1
             if last:
@@ -130,7 +132,9 @@ class PersonalDataRules:
         merged = merge_spans(spans, own)
         return RuleReading([x._replace(open=True) if x.end > unsettled else x for x in merged], unsettled)
 
-    def _read_line(self, text: str, start: int, end: int, state: _LineState) -> tuple[list[RuleSpan], int]:
+    def _read_line(
+        self, text: str, start: int, end: int, state: _LineState, growing: bool = False
+    ) -> tuple[list[RuleSpan], int]:
         words, complete = split_text_words(text, start, end)
         if not words:
             return [], end
@@ -139,7 +143,8 @@ class PersonalDataRules:
         known, begun = (words[:complete], words[complete].low) if complete < len(words) else (words, "")
         found, open_from = self._detect(text, line, known, begun) if known else ([], None)
         if complete < len(words):
-            if open_from is not None or not line.is_plain(complete) or self._custom.words is not None:
+            is_seen = open_from is not None or not line.is_plain(complete) or self._custom.words is not None
+            if is_seen and not growing:
                 found, _ = self._detect(text, line, words)
             open_from = complete if open_from is None else open_from
         events = [(words[x.first].start, x.cue.label) for x in line.cues if not x.cue.weak]

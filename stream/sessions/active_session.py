@@ -216,6 +216,7 @@ def _pack_segment(
         speaker=segment.speaker,
         channel=segment.channel,
         opened=segment.opened,
+        confirmed=segment.confirmed,
         redaction=None
         if state.redaction is None or segment.redaction is None
         else state.redaction.save_segment_redaction(segment.redaction, segment.text),
@@ -259,7 +260,9 @@ def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:
         for name in taggers
         if (labels := x.labels.get(name))
     }
-    return Segment(x.text, x.closed, x.times, shown, x.order, x.applied, x.opened, x.speaker, x.channel)
+    return Segment(
+        x.text, x.closed, x.times, shown, x.order, x.applied, x.opened, x.speaker, x.channel, confirmed=x.confirmed
+    )
 
 
 def _unpack_spans(text: str, channel: str | None, spans: Iterable[SpanState]) -> tuple[Span, ...]:

@@ -50,6 +50,8 @@ class Write(Operation):
     """Why the service closes the segment by itself, with the text as received; None: a message says what is written."""
     held: bool = False
     """Whether it is kept out of the queue until the newer update comes that had overtaken it before a crash."""
+    confirmed: int = 0
+    """Characters at the beginning of the text that the source will not rewrite."""
 
 
 @dataclass(slots=True)

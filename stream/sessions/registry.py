@@ -197,5 +197,10 @@ class SessionRegistry:
 
 
 def _changes_details(known: Segment, write: Write) -> bool:
-    """Tell whether a repeat of the text changes the times, the speaker or the channel."""
-    return (known.times, known.speaker, known.channel) != (write.times, write.speaker, write.channel)
+    """Tell whether a repeat of the text changes the times, the speaker, the channel or the confirmed part."""
+    return (known.times, known.speaker, known.channel, known.confirmed) != (
+        write.times,
+        write.speaker,
+        write.channel,
+        write.confirmed,
+    )

@@ -62,10 +62,13 @@ class Segment(msgspec.Struct):
     channel: str | None = None
     redaction: SegmentRedaction | None = None
     """What was released of it; None before anything was, or if nothing is redacted."""
+    confirmed: int = 0
+    """Characters at its beginning that its source will not rewrite; formats read it after a crash."""
 
     def store_text(self, write: Write) -> None:
-        """Take over text, times, speaker and channel of a write."""
+        """Take over text, times, speaker, channel and the confirmed part of a write."""
         self.text, self.times, self.speaker, self.channel = write.text, write.times, write.speaker, write.channel
+        self.confirmed = write.confirmed
 
 
 class Session(msgspec.Struct):

@@ -107,6 +107,8 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     may be superseded by a newer one, so that a segment that opened later is written first."""
     redaction: SegmentRedactionState | None = None
     """What was released of it, if the engine redacts."""
+    confirmed: int = 0
+    """Characters at its beginning that its source will not rewrite."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):

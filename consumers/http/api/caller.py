@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from consumers.http.ops.request_traces import RequestSteps
 from stream.messages.caller_id import CallerId
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision, Update
@@ -96,6 +97,8 @@ class ClientHandle:
         self.shown = shown
         self.redacted = False
         """Whether its results are messages of the redacted stream instead of revisions."""
+        self.steps: RequestSteps | None = None
+        """Gets the times of the steps that answer its messages, if its request belongs to a trace."""
         self.caller = caller
         self._max_sessions = sessions
         self._capacity = asyncio.Semaphore(in_flight)

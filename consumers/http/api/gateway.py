@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from consumers.http.api.caller import ClientHandle, ClientSession, GatewayClosed, LabellingFailed
+from consumers.http.ops.request_traces import CURRENT_STEPS
 from consumers.kafka.service.observer import ServiceObserver
 from stream.engine.worker import StepBatch, Worker
 from stream.messages.caller_id import CallerId
@@ -78,6 +79,7 @@ class Gateway(ServiceObserver):
         self._clients_made += 1
         caller = CallerId(group, f"{self.prefix}/{self._clients_made}")
         client = ClientHandle(self, caller, sessions, in_flight, shown)
+        client.steps = CURRENT_STEPS.get()
         self._clients.add(client)
         try:
             yield client
@@ -101,6 +103,8 @@ class Gateway(ServiceObserver):
         for answer in result.answered:
             if held := self._sessions.get(answer.session):
                 takes_place = held.take_answer(answer.offset)
+                if held.client.steps:
+                    held.client.steps.add_step(batch.ended_at - batch.step_seconds, batch.ended_at)
                 if takes_place:
                     self._capacity.release()
                 held.client.count_answer(takes_place)

@@ -44,6 +44,8 @@ ATTRIBUTES = (ATTRIBUTE, "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFAN
 """Attributes that text scores can answer."""
 SAME = {"OBSCENE": "PROFANITY"}
 """Other names of attributes."""
+CHECKPOINT_HEADER = "x-hearken-checkpoint"
+"""Header of answers with scores: what they are a function of, beside the text."""
 NAME_ENDS = "(_EXPERIMENTAL)?(@[0-9]{1,9})?"
 """Pattern of what may follow an attribute's name: it changes nothing, and is in the answer as it was asked for."""
 _NAME_ENDS = re.compile(NAME_ENDS + "$")
@@ -80,6 +82,16 @@ def offered_attributes(names: Sequence[str], text_scores: Mapping[str, Sequence[
     return offered
 
 
+def describe_checkpoints(passes: Sequence[Sequence[str]], checkpoints: Sequence[str], formats: Sequence[str]) -> str:
+    """Return the value of `CHECKPOINT_HEADER`: each checkpoint's digest, taggers and number format.
+
+    Args:
+        passes: taggers by pass; the others have one item for each.
+    """
+    parts = zip(passes, checkpoints, formats, strict=True)
+    return ", ".join(f"{digest}; taggers={'+'.join(names)}; format={number}" for names, digest, number in parts)
+
+
 def base_name(name: str) -> str:
     """Return the name under which an attribute may be offered, without its version and by its usual name."""
     bare = _NAME_ENDS.sub("", name, count=1)
@@ -87,13 +99,14 @@ def base_name(name: str) -> str:
 
 
 def perspective_routes(
-    gateway: Gateway, offered: Mapping[str, Source], drop_unsupported: bool = False
+    gateway: Gateway, offered: Mapping[str, Source], drop_unsupported: bool = False, checkpoints: str = ""
 ) -> list[BaseRoute]:
     """Return the routes of `comments:analyze`.
 
     Args:
         offered: the attributes, from `offered_attributes`.
         drop_unsupported: leave attributes that are not offered out of the answer, unless a request says otherwise.
+        checkpoints: value of `CHECKPOINT_HEADER`.
     """
 
     async def analyze(request: Request) -> Response:
@@ -120,7 +133,7 @@ def perspective_routes(
         answer = _make_response(wanted, text, sentences or [(0, len(text))], offered, found)
         answer.languages, answer.detected_languages = wanted.languages or [detected], [detected]
         answer.unsupported_attributes = dropped
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return Response(msgspec.json.encode(answer), 200, {CHECKPOINT_HEADER: checkpoints}, "application/json")
 
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
 

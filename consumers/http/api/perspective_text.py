@@ -96,6 +96,7 @@ FUNCTION_WORDS = {
 }
 """Frequent words of the languages that are told apart. Words that several have count for each of them."""
 _LANGUAGES = {name: frozenset(words.split()) for name, words in FUNCTION_WORDS.items()}
+_FOREIGN = frozenset().union(*(words for name, words in _LANGUAGES.items() if name != LANGUAGE))
 
 
 def cut_sentences(text: str) -> list[tuple[int, int]]:
@@ -132,18 +133,27 @@ def detect_language(text: str) -> str:
     has at least `MIN_HITS` different function words of one language of `FUNCTION_WORDS`, more than twice as many as
     English ones that this language does not have. Names, emoji and a few words in Latin letters are never a reason.
     """
-    letters = _LETTER.findall(text)[:_MANY]
-    scripts = Counter(unicodedata.name(x, UNKNOWN).partition(" ")[0] for x in letters)
-    foreign = {name: count for name, count in scripts.items() if name in _SCRIPTS}
-    if sum(foreign.values()) * 2 > len(letters):
-        if foreign.get("HIRAGANA", 0) + foreign.get("KATAKANA", 0):
-            return "ja"
-        return _SCRIPTS[max(foreign, key=foreign.__getitem__)]
-    words = {x.lower().replace("’", "'") for x in _WORD.findall(text)[:_MANY]}
+    if not text.isascii() and (script := _detect_script(text)):
+        return script
+    words = {x.replace("’", "'") for x in _WORD.findall(text.lower())[:_MANY]}
+    if len(words & _FOREIGN) < MIN_HITS:  # the usual case
+        return LANGUAGE
     hits = {name: words & known for name, known in _LANGUAGES.items()}
     best = max(hits, key=lambda name: len(hits[name]))
     is_sure = len(hits[best]) >= MIN_HITS and len(hits[best]) > 2 * len(hits[LANGUAGE] - hits[best])
     return best if is_sure else LANGUAGE
+
+
+def _detect_script(text: str) -> str | None:
+    """Return the usual language of the script of most letters, None if it is that of English."""
+    letters = _LETTER.findall(text)[:_MANY]
+    scripts = Counter(unicodedata.name(x, UNKNOWN).partition(" ")[0] for x in letters)
+    foreign = {name: count for name, count in scripts.items() if name in _SCRIPTS}
+    if sum(foreign.values()) * 2 <= len(letters):
+        return None
+    if foreign.get("HIRAGANA", 0) + foreign.get("KATAKANA", 0):
+        return "ja"
+    return _SCRIPTS[max(foreign, key=foreign.__getitem__)]
 
 
 class Utf16:

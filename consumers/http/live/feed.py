@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from consumers.formats.decode import BadInput, decode_json
 from consumers.http.guard.websocket_protocol import TOO_LARGE
 from consumers.http.live.model import LiveModel
+from consumers.http.live.queue import QueueRequest
 from consumers.http.live.rates import RateMeter
 from consumers.http.live.static_files import page_routes
 from consumers.http.live.subscriber import Subscriber, encode_frame
@@ -28,7 +29,7 @@ STATS_SECONDS = 1.0
 
 
 class WatchRequest(msgspec.Struct, frozen=True, tag="watch"):
-    """The only frame that a page sends: which session it shows."""
+    """The frame by which a page says which session it shows."""
 
     session: str | None
 
@@ -57,7 +58,7 @@ def live_routes(live: LiveModel, stats: EngineStats, service: "Service | None") 
 
 
 async def _receive_frames(socket: WebSocket, subscriber: Subscriber) -> None:
-    """Handle the frames that the page sends; one that is no `WatchRequest` is answered, and the next one is read."""
+    """Handle the frames that the page sends; one that is no request is answered, and the next one is read."""
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -67,13 +68,17 @@ async def _receive_frames(socket: WebSocket, subscriber: Subscriber) -> None:
                 raise BadInput("too_large", "this frame was skipped")
             text = message.get("text")
             value = message["bytes"] if text is None else text.encode("utf-8", "surrogatepass")
-            subscriber.watch(decode_json(value, _WATCH_DECODER).session)
+            request = decode_json(value, _REQUEST_DECODER)
+            if isinstance(request, QueueRequest):
+                subscriber.watch_queue(request)
+            else:
+                subscriber.watch(request.session)
         except BadInput as error:
             await socket.send_text(encode_frame({"type": "error", "reason": error.reason, "detail": error.detail}))
         await asyncio.sleep(0)  # others have their turn between two frames that arrived together
 
 
-_WATCH_DECODER = msgspec.json.Decoder(WatchRequest)
+_REQUEST_DECODER: msgspec.json.Decoder[WatchRequest | QueueRequest] = msgspec.json.Decoder(WatchRequest | QueueRequest)
 
 
 async def _send_frames(

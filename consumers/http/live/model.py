@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from consumers.http.live.queue import MAX_QUEUED, QueueRequest
 from consumers.http.live.subscriber import Subscriber, encode_frame
 from consumers.kafka.service.observer import ServiceObserver
 from stream.engine.worker import StepBatch
@@ -43,6 +44,8 @@ class _LiveSegment:
     """Taggers whose latest revision was not final."""
     words: int | None = 0
     """Number of words; None if not counted yet."""
+    closed_at: float | None = None
+    """When it was first closed, on the model's clock."""
 
     def count(self) -> int:
         """Count the words; the result is cached until the text changes."""
@@ -54,6 +57,13 @@ class _LiveSegment:
         """Return the segment's fields for a frame."""
         frame = {"segment": name, "text": self.text, "final": self.final, **more}
         return frame | {key: x for key in ("speaker", "channel") if (x := getattr(self, key)) is not None}
+
+    def is_queued(self, request: QueueRequest) -> bool:
+        """Whether it belongs into a moderator's queue: it is closed, and so is the tagger's revision of it."""
+        tagger = request.tagger
+        if not self.final or tagger in self.provisional or tagger not in self.spans:
+            return False
+        return request.includes(self.spans[tagger], self.scores.get(tagger, {}))
 
 
 @dataclass(slots=True)
@@ -136,8 +146,12 @@ class LiveModel:
             if isinstance(message, End):
                 entry.open = False
                 self._broadcast(message.session, lambda: {"type": "ended", "session": message.session})
-            elif entry.remove(message.segment):
+            elif segment := entry.segments.get(message.segment):
+                entry.remove(message.segment)
                 self._broadcast(message.session, lambda: _removed(message))
+                for subscriber in self._subscribers:
+                    if subscriber.queue and segment.is_queued(subscriber.queue):
+                        subscriber.put(encode_frame(_removed(message)))
 
     def show_revision(self, revision: Revision) -> None:
         """Apply a revision; one of a dropped segment changes nothing but the known labels."""
@@ -145,6 +159,8 @@ class LiveModel:
         segment = entry.segments.get(revision.segment) if entry else None
         if segment is not None:
             self.version += 1
+            queues = [x for x in self._subscribers if x.queue and x.queue.tagger == revision.tagger]
+            were = [x for x in queues if x.queue and segment.is_queued(x.queue)]
             segment.spans[revision.tagger] = revision.spans
             segment.scores.pop(revision.tagger, None)
             if revision.scores:
@@ -153,6 +169,10 @@ class LiveModel:
             if revision.settled and not revision.final:
                 segment.settled[revision.tagger] = revision.settled
             (segment.provisional.discard if revision.final else segment.provisional.add)(revision.tagger)
+            for x in queues:
+                if x.queue and (x in were or segment.is_queued(x.queue)):
+                    frame = self._queued_frame(revision.session, revision.segment, segment, revision.tagger)
+                    x.put(encode_frame({"type": "message", **frame}))
         labels = self.labels.setdefault(revision.tagger, {})
         labels |= dict.fromkeys(x.label for x in revision.spans)
         self._broadcast(revision.session, lambda: revision)
@@ -195,9 +215,26 @@ class LiveModel:
         segments = [] if entry is None else [_snapshot_segment(name, x) for name, x in entry.segments.items()]
         return {"type": "session", "session": session, "segments": segments}
 
+    def queue_snapshot(self, request: QueueRequest) -> dict[str, Any]:
+        """Return the messages of all sessions that belong into a queue as a frame, in the order of their closing."""
+        found = [
+            (segment.closed_at or 0.0, self._queued_frame(session, name, segment, request.tagger))
+            for session, entry in self._sessions.items()
+            for name, segment in entry.segments.items()
+            if segment.is_queued(request)
+        ]
+        messages = [frame for _, frame in sorted(found, key=lambda x: x[0])]
+        left_out = max(0, len(messages) - MAX_QUEUED)
+        return {"type": "queue", "messages": messages[left_out:], "left_out": left_out}
+
+    def _queued_frame(self, session: str, name: str, segment: _LiveSegment, tagger: str) -> dict[str, Any]:
+        age = 0.0 if segment.closed_at is None else max(0.0, self._clock() - segment.closed_at)
+        own = {"spans": segment.spans.get(tagger, ()), "scores": segment.scores.get(tagger, {})}
+        return {"session": session, "tagger": tagger, "age": round(age, 1)} | segment.to_frame(name, **own)
+
     def subscribe(self) -> Subscriber:
         """Register a subscriber; end with `unsubscribe`."""
-        subscriber = Subscriber(self.snapshot)
+        subscriber = Subscriber(self.snapshot, self.queue_snapshot)
         self._subscribers.add(subscriber)
         return subscriber
 
@@ -214,6 +251,8 @@ class LiveModel:
         elif (text, update.final or segment.final) == (segment.text, segment.final):
             return
         entry.set_text(segment, text)
+        if update.final and segment.closed_at is None:
+            segment.closed_at = self._clock()
         segment.final = segment.final or update.final  # an update of a closed segment is an edit: it stays closed
         segment.speaker, segment.channel = update.speaker or segment.speaker, update.channel or segment.channel
         entry.trim()

@@ -16,11 +16,13 @@ PAGE: dict[str, bytes] = {
     if x.name.rpartition(".")[2] in KINDS
 }
 """Contents by file name."""
+PATHS = {"index.html": "/", "moderation.html": "/moderation"}
+"""Paths of the files that are pages."""
 
 
 def page_routes() -> list[BaseRoute]:
-    """Return the routes of `/` and of the files that it loads."""
-    return [_file_route("/" if name == "index.html" else f"/page/{name}", name) for name in PAGE]
+    """Return the routes of the pages and of the files that they load."""
+    return [_file_route(PATHS.get(name, f"/page/{name}"), name) for name in PAGE]
 
 
 def _file_route(path: str, name: str) -> BaseRoute:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from consumers.common.errors import OperationFailed
+from consumers.kafka.output.dead_letter import HeaderSequence
 from stream.sessions.snapshot import Entry, SavedSession, SegmentState, SessionState, restore_sessions
 
 SCHEMA = 2
@@ -48,6 +49,10 @@ class StateLost(OperationFailed):
         )
 
 
+StoredHeaders = tuple[tuple[tuple[str, bytes | None], ...], ...]
+"""Headers of each of several messages."""
+
+
 class SchemaHeader(msgspec.Struct, frozen=True, array_like=True):
     """First element of every value: a newer schema is recognised whatever follows."""
 
@@ -65,6 +70,8 @@ class SegmentRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     """Whether no input record caused some of them (idle expiry): re-reading the input would not reproduce them."""
     redacted: tuple[bytes, ...] = ()
     """Encoded messages of the redacted stream that may not have been published yet (at least once only)."""
+    headers: StoredHeaders = ()
+    """Headers of the messages in `outbox`, then of those in `redacted`; empty if none has any."""
 
 
 class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -75,6 +82,7 @@ class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     outbox: tuple[bytes, ...] = ()
     unprompted: bool = False
     redacted: tuple[bytes, ...] = ()
+    headers: StoredHeaders = ()
 
 
 class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -105,14 +113,19 @@ KeyValue = tuple[bytes, bytes | None]
 
 
 def encode_entry(
-    entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = False, redacted: Sequence[bytes] = ()
+    entry: Entry,
+    outbox: Sequence[bytes] = (),
+    unprompted: bool = False,
+    redacted: Sequence[bytes] = (),
+    headers: Sequence[HeaderSequence] = (),
 ) -> KeyValue:
-    """Encode the record of an entry."""
+    """Encode the record of an entry; `headers` are those of the messages in `outbox`, then of those in `redacted`."""
     key = msgspec.json.encode([entry.session, *([] if entry.segment is None else [entry.segment])])
     if entry.value is None:
         return key, None
     kind = SessionRecord if isinstance(entry.value, SessionState) else SegmentRecord
-    value = kind(SCHEMA, entry.value, tuple(outbox), unprompted, tuple(redacted))  # type: ignore[arg-type]
+    stored = tuple(map(tuple, headers)) if any(headers) else ()
+    value = kind(SCHEMA, entry.value, tuple(outbox), unprompted, tuple(redacted), stored)  # type: ignore[arg-type]
     return key, _ENCODER.encode(value)
 
 
@@ -140,6 +153,8 @@ class RestoredPartition:
     """By session: the outbox of its newest record, if that is not empty."""
     redacted: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """The same of the redacted stream."""
+    headers: dict[str, StoredHeaders] = field(default_factory=dict)
+    """By session: the headers of the messages in `outbox`, then of those in `redacted`, if any has some."""
     unprompted: set[str] = field(default_factory=set)
     """Sessions whose outbox has revisions that no input record caused."""
     done: Ranges = ()
@@ -175,6 +190,7 @@ def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: s
     newest = {session: record for session, record in outboxes.items() if session in restored.sessions}
     restored.outbox = {session: record.outbox for session, record in newest.items() if record.outbox}
     restored.redacted = {session: record.redacted for session, record in newest.items() if record.redacted}
+    restored.headers = {session: record.headers for session, record in newest.items() if record.headers}
     restored.unprompted = {session for session, record in newest.items() if record.unprompted}
     return restored
 

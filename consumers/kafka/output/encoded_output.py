@@ -18,11 +18,7 @@ class EncodedRevision(NamedTuple):
     value: bytes
     """JSON."""
     headers: HeaderSequence = ()
-    """Of its trace, as the record that caused it has them."""
-
-
-TRACE_HEADERS = ("traceparent", "tracestate")
-"""Headers of W3C Trace Context, which revisions have from their record."""
+    """See `revision_headers.py`."""
 
 
 @dataclass(slots=True)
@@ -41,12 +37,6 @@ class EncodedOutput:
     them."""
 
 
-def trace_headers(cause: InFlightRecord | None) -> HeaderSequence:
-    """Headers of the trace of a record."""
-    headers = cause.record.headers if cause else ()
-    return [x for x in headers if x[0] in TRACE_HEADERS]
-
-
 def find_gravestones(group: Iterable[EncodedOutput]) -> list[Entry]:
     """Find the entries of ended sessions that have neither a later entry in the group nor a tombstone."""
     last = {entry.session: entry for one in group for entry in one.entries if entry.segment is None or entry.value}
@@ -59,25 +49,32 @@ def encode_with_outbox(group: Iterable[EncodedOutput]) -> list[KeyValue]:
     A segment's entry is replaced by a newer one that follows it directly in its session. Others may not be left out:
     wherever the log is cut, a session must be as it was before or after some message.
     """
-    outbox: dict[str, list[bytes]] = {}
-    redacted: dict[str, list[bytes]] = {}
+    outbox: dict[str, list[EncodedRevision]] = {}
+    redacted: dict[str, list[EncodedRevision]] = {}
     records: dict[int, KeyValue] = {}
     newest: dict[str, tuple[int, Entry]] = {}
     unprompted: set[str] = set()
     numbers = count()
     for one in group:
         unprompted |= one.unprompted
-        for session, value, _ in one.revisions:
-            outbox.setdefault(session, []).append(value)
+        for revision in one.revisions:
+            outbox.setdefault(revision.session, []).append(revision)
         for session, message in one.redacted:
-            redacted.setdefault(session, []).append(message.value)
+            redacted.setdefault(session, []).append(message)
         for entry in one.entries:
             before = newest.get(entry.session)
             if before and entry.segment is not None and before[1].segment == entry.segment:
                 del records[before[0]]
             number = next(numbers)
             name = entry.session
-            records[number] = encode_entry(entry, outbox.get(name, ()), name in unprompted, redacted.get(name, ()))
+            waiting, released = outbox.get(name, ()), redacted.get(name, ())
+            records[number] = encode_entry(
+                entry,
+                [x.value for x in waiting],
+                name in unprompted,
+                [x.value for x in released],
+                [x.headers for x in (*waiting, *released)],
+            )
             newest[entry.session] = number, entry
     return list(records.values())
 

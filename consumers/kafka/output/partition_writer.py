@@ -33,9 +33,9 @@ from consumers.kafka.output.encoded_output import (
     EncodedRevision,
     encode_with_outbox,
     find_gravestones,
-    trace_headers,
 )
 from consumers.kafka.output.ownership import epoch_headers
+from consumers.kafka.output.revision_headers import HeaderMaker
 from stream.messages.types import Revision
 from stream.redaction.messages import RedactedOutput
 from stream.sessions.snapshot import Entry
@@ -134,6 +134,7 @@ class PartitionWriter(ABC):
         self._queue: list[PartitionOutput] = []
         self._wake = asyncio.Event()
         self._state_headers = epoch_headers(epoch)
+        self._headers = HeaderMaker(self._settings.group, partition, self._settings.cloudevents)
         self.writing = False
         """Whether a group is being written."""
         self.groups_written = 0
@@ -188,7 +189,8 @@ class PartitionWriter(ABC):
                 value = msgspec.json.encode(revision)
                 if len(value) <= self._context.limit:
                     self.largest = max(self.largest, len(value))
-                    one.revisions.append(EncodedRevision(revision.session, value, trace_headers(cause)))
+                    headers = self._headers.of_revision(revision, cause)
+                    one.revisions.append(EncodedRevision(revision.session, value, headers))
                     one.causes.append(cause)
                     if cause is None:
                         one.unprompted.add(revision.session)
@@ -210,7 +212,8 @@ class PartitionWriter(ABC):
         value = msgspec.json.encode(output.message)
         if len(value) <= self._context.limit:
             self.largest = max(self.largest, len(value))
-            message = EncodedRevision(output.message.session, value, trace_headers(cause))
+            headers = self._headers.of_redacted(output.message, cause)
+            message = EncodedRevision(output.message.session, value, headers)
             one.redacted.append((output.session, message))
             if cause is None:
                 one.unprompted.add(output.session)
@@ -244,8 +247,8 @@ class PartitionWriter(ABC):
             at, headers = self.partition.partition, self._state_headers
             acks.append(await producer.send(topics.state, value, key=key, partition=at, headers=headers))
         for topic, messages in ((topics.output, revisions), (topics.redacted, redacted)):
-            for session, encoded, trace in messages:
-                acks.append(await producer.send(topic, encoded, key=session.encode(), headers=trace))
+            for session, encoded, own in messages:
+                acks.append(await producer.send(topic, encoded, key=session.encode(), headers=own))
         return acks
 
 

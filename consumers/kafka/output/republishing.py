@@ -19,24 +19,24 @@ async def republish_missing(
     """Publish the revisions in the outbox that a former owner may not have published."""
     ended = [name for name in restored.outbox | restored.redacted if restored.sessions[name].ended]
 
-    def find_missing(outboxes: Mapping[str, Sequence[bytes]]) -> list[tuple[str, bytes]]:
-        return [
-            (name, value)
-            for name, outbox in outboxes.items()
-            for value in outbox
-            if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position
-        ]
+    def find_missing(outboxes: Mapping[str, Sequence[bytes]], redacted: bool) -> list[EncodedRevision]:
+        missing = []
+        for name, outbox in outboxes.items():
+            first = len(restored.outbox.get(name, ())) if redacted else 0
+            stored = restored.headers.get(name, ())[first : first + len(outbox)] or ((),) * len(outbox)
+            for value, own in zip(outbox, stored, strict=True):
+                if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position:
+                    # the session of a redacted message may be a hash of the engine's
+                    key = _SESSION.decode(value).session if redacted else name
+                    missing.append(EncodedRevision(key, value, own))
+        return missing
 
-    missing, redacted = find_missing(restored.outbox), find_missing(restored.redacted)
+    missing, redacted = find_missing(restored.outbox, False), find_missing(restored.redacted, True)
     limit = context.limit
     await writer.write_dead_letters(
-        [_too_large_letter(context, writer.partition, *pair) for pair in missing if len(pair[1]) > limit]
+        [_too_large_letter(context, writer.partition, x.session, x.value) for x in missing if len(x.value) > limit]
     )
-    await writer.write_revisions(
-        [EncodedRevision(*pair) for pair in missing if len(pair[1]) <= limit],
-        # the session of a redacted message may be a hash of the engine's
-        [EncodedRevision(_SESSION.decode(value).session, value) for _, value in redacted],
-    )
+    await writer.write_revisions([x for x in missing if len(x.value) <= limit], redacted)
     await writer.write_states([encode_entry(_gravestone(name, restored.sessions[name])) for name in ended])
 
 

@@ -378,7 +378,8 @@ def _pad(
             ends = block_ends(example, rng, config.window, stage.whole)
         else:
             ends = _ends(_limit_blocks(np.arange(n) == 0, example.word, config.window))
-        ids[row, :n], labels[row, :n], last[row, :n] = example.ids, example.labels, ends
+        starts = np.r_[True, example.sentence[1:] != example.sentence[:-1]]
+        ids[row, :n], labels[row, :n], last[row, :n] = example.ids + config.start_mark * starts, example.labels, ends
         first[row, :n] = tail_first(ends, example.sentence, config.window)
         real[row, :n], known[row, :n] = True, example.known
         word_ends = np.r_[example.word[1:] != example.word[:-1], True]

@@ -165,12 +165,22 @@ def _scores_of_facts(path: Path, facts: dict[str, str], source: TextSource) -> t
 
 class _TextRow(msgspec.Struct):
     text: str
-    spans: list[tuple[int, int, str]] = []
+    spans: list[tuple[int, int, str]] | None = None
     label: str | int | None = None
     """Of the whole text; for `where` and `label_scores`."""
     labels: object = None
     scores: object = None
     votes: object = None
+    document: str = ""
+    doc: str = ""
+
+    def document_in(self, path: Path) -> str:
+        """Name the document of the row; rows that say nothing of themselves are one, and labelled ones none."""
+        own = f"{path.parent.name}/{path.name}"  # the same on every machine
+        if name := self.document or self.doc:
+            return f"{own}:{name}"
+        told = (self.spans, self.label, self.labels, self.scores, self.votes)
+        return own if all(x is None for x in told) else ""
 
     def text_scores(self, names: dict[str, str]) -> tuple[tuple[str, float], ...]:
         """Give the scores that have one of the names.
@@ -200,13 +210,13 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
         if source.drop and row.spans:
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
         text = re.sub(source.drop, " ", row.text) if source.drop else row.text
-        words, tags = tag_spans(text, row.spans)
+        words, tags = tag_spans(text, row.spans or ())
         if source.punctuation:  # which sees the marks at their words
             words = tuple(text.split())
             tags = ("O",) * len(words)
         if words:
             facts = {} if row.label is None else {"label": str(row.label)}
-            yield facts, TextSequence(str(path) if not row.spans else "", words, tags, scores=scores)
+            yield facts, TextSequence(row.document_in(path), words, tags, scores=scores)
 
 
 def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:

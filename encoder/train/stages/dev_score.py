@@ -94,8 +94,13 @@ def score_dev(
     dev: LabelledCorpus,
     modes: tuple[str, ...] = ("alone", "session"),
     forms: tuple[str, ...] = ("spoken", "written"),
+    *,
+    trim: bool = True,
 ) -> list[DevScore]:
-    """Score every source of `dev`, in each mode and form, with the labels of its own tagger."""
+    """Score every source of `dev`, in each mode and form, with the labels of its own tagger.
+
+    `trim`: found spans and gold lose what no name holds; otherwise they are compared as they are.
+    """
     rows = []
     taggers = [*model.config.label_sets]
     for number, (source, sequences) in enumerate(zip(dev.sources, dev.sequences, strict=True)):
@@ -105,7 +110,7 @@ def score_dev(
                 name = " ".join(x for x in (taggers[tagger], source.name(), form, mode) if x)
                 row = DevScore(name, tagger)
                 known = None if source.known is None else frozenset(source.known)
-                _score(model, pieces, sequences, FORMS[form], mode, row, known)
+                _score(model, pieces, sequences, FORMS[form], mode, row, known, trim)
                 rows.append(row)
     return rows
 
@@ -128,11 +133,13 @@ def _score(
     mode: str,
     row: DevScore,
     known: frozenset[str] | None,
+    trim: bool,
 ) -> None:
     sets = [*model.config.label_sets.values()]
     names, column = sets[row.tagger], sum(map(len, sets[: row.tagger]))
     decoder = Decoder(names)
-    rules = WindowRules(model.config.positions, model.config.window, pieces.starts_word)
+    shape = model.config
+    rules = WindowRules(shape.positions, shape.window, pieces.starts_word, shape.start_mark)
     laid_out = (_lay_out(session, pieces, form, row.tagger, rules) for session in _sessions(sequences, mode))
     stretches = [x for session in laid_out for x in session]
     stretches.sort(key=lambda x: len(x.ids))
@@ -151,7 +158,9 @@ def _score(
                     read = decoder.decode(own, np.array([0, len(at)], np.int64), np.array([NO_LABEL], np.int32)).labels
                     gold = x.labels[at]
                     gold = np.where(gold == IGNORED, IGNORED, gold - column)
-                    _compare(read, gold, pieces.texts(x.ids, int(tokens[0]), at), names, row, known)
+                    _compare(
+                        read, gold, pieces.texts(x.ids % shape.vocab_size, int(tokens[0]), at), names, row, known, trim
+                    )
 
 
 def _add_texts(model: HybridModel, states: Tensor, batch: list[_Stretch], row: DevScore) -> None:
@@ -180,13 +189,14 @@ def _compare(
     names: tuple[str, ...],
     row: DevScore,
     known: frozenset[str] | None,
+    trim: bool = True,
 ) -> None:
     """Count the spans of one segment; what touches a word of unknown label does not count."""
     unknown = gold < 0
     sides = []
     for labels in (read, np.where(unknown, 0, gold)):
         spans = [TagSpan(*span) for span in labels_to_spans(labels, names)]
-        trimmed = (x if x.label in MARK_LABELS else trim_span(words, x) for x in spans)
+        trimmed = (trim_span(words, x) if trim and x.label not in MARK_LABELS else x for x in spans)
         kept = {s for s in trimmed if s is not None and not unknown[s.start : s.end].any()}
         sides.append({s for s in kept if known is None or s.label in known})
     for counter, side in ((row.found, sides[0]), (row.gold, sides[1]), (row.right, sides[0] & sides[1])):
@@ -248,6 +258,8 @@ class _OpenStretch:
     def add(self, text: TrainingExample, number: int, *, read: bool, first: int = 0) -> None:
         """Append the tokens of a segment from `first` on; `read`: its labels count."""
         ids, labels, word = (column[first:] for column in (text.ids, text.labels, text.word))
+        if not first:
+            ids = ids + self._rules.start_mark * (np.arange(len(ids)) == 0)
         start, count = self.length, len(ids)
         self.length = end = start + count
         seen, last = np.empty(count, np.int64), np.empty(count, np.int64)

@@ -123,7 +123,9 @@ def _distance(
         at = taught[rows]
         with torch.no_grad():
             first = batch.tail_first[rows] * ~batch.real[rows]
-            wanted = teacher(batch.ids[rows], batch.positions[rows], whole[rows], first)[at].float()
+            wanted = teacher(batch.ids[rows] % teacher.config.vocab_size, batch.positions[rows], whole[rows], first)[
+                at
+            ].float()
         mine = own[batch.known[rows][at][0]]
         got = (logits[rows][at][:, mine] / TEMPERATURE).log_softmax(-1)
         apart = F.kl_div(got, (wanted / TEMPERATURE).log_softmax(-1), reduction="sum", log_target=True)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import ClosingReader, MessageReader, NormalReader
 from consumers.runtime.tag_lines import TEXT_ENDS, RunningTextReader, TagRun, TextReader
+from consumers.runtime.text_output import TextOutput
 from stream.sentences.auto_close import AutoClose
 from tests.consumers.fakes import fake_engine
 
@@ -39,7 +40,8 @@ def tag(
     closing = reader if auto_close is None else ClosingReader(reader, auto_close)
     ends = TEXT_ENDS if isinstance(reader, RunningTextReader) else ()
     engine = fake_engine(taggers, coalesce=False)
-    run = TagRun(engine, closing, False, out, errors, auto_close=auto_close, as_text=as_text, ends=ends)
+    output = TextOutput(engine.intake.segments, engine.score_thresholds) if as_text else None
+    run = TagRun(engine, closing, False, out, errors, auto_close=auto_close, output=output, ends=ends)
     run.run(LineReader(io.BytesIO("\n".join(lines).encode())))
     assert (errors.getvalue(), run.bad) == ("", 0)
     return out.getvalue().decode().splitlines()

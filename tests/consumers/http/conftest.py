@@ -71,13 +71,17 @@ async def open_page(browser: "Browser") -> AsyncIterator[OpenPage]:
             wrong.append(f"console: {text}")
 
     async def open_one(address: str, **options: Any) -> "Page":
+        home = "/".join(address.split("/")[:3])
         context = await browser.new_context(**{"viewport": {"width": 1180, "height": 760}} | options)
         context.set_default_timeout(PATIENCE_MS)
         opened.append(context)
         page = await context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: request.url.startswith((address, "data:")) or wrong.append(request.url))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((home, "data:", f"blob:{home}")) or wrong.append(request.url),
+        )
         page.on("console", lambda said: heed(said.type, said.text))
         await page.add_init_script(WITNESS)
         await page.goto(address)

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection
 
 from consumers.http.frontend import HttpFrontend
 from consumers.http.live.model import LiveModel
-from consumers.http.live.static_files import PAGE
+from consumers.http.live.static_files import PAGE, PATHS
 from consumers.http.server import bind_socket
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.service import Service
@@ -86,6 +86,8 @@ async def test_a_page_that_falls_behind_is_sent_a_snapshot_and_nobody_waits() ->
         ("{", "invalid_json"),
         ('{"type":"watch"}', "invalid_message"),
         ('{"type":"watch","session":7}', "invalid_message"),
+        ('{"type":"queue","tagger":"ner"}', "invalid_message"),
+        ('{"type":"queue","tagger":"ner","threshold":1.01}', "invalid_message"),
         ('{"type":"other"}', "invalid_message"),
         ("", "empty"),
         ('{"type":"watch","session":"a","x":' + "[" * 100_000, "invalid_json"),
@@ -120,7 +122,7 @@ async def test_pages_that_go_away_are_forgotten() -> None:
 async def test_the_page_is_files_of_ours_with_a_policy_that_allows_no_others() -> None:
     live = LiveModel(TAGGERS)
     async with asking(make_context(live=live)) as client:
-        for path, name in [("/", "index.html"), *((f"/page/{x}", x) for x in PAGE if x != "index.html")]:
+        for path, name in [(PATHS.get(x, f"/page/{x}"), x) for x in PAGE]:
             answer = await client.get(path)
             assert answer.status_code == 200
             assert answer.content == PAGE[name]
@@ -129,7 +131,8 @@ async def test_the_page_is_files_of_ours_with_a_policy_that_allows_no_others() -
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
             assert "http" not in policy
-        assert (await client.get("/")).headers["content-type"] == "text/html; charset=utf-8"
+        for path in ("/", "/moderation"):
+            assert (await client.get(path)).headers["content-type"] == "text/html; charset=utf-8"
         assert (await client.get("/page/page.js")).headers["content-type"] == "text/javascript; charset=utf-8"
         for path in ("/page/", "/page/index.html", "/page/../live.py", "/page/%2e%2e/live.py", "/page/page_files.py"):
             assert (await client.get(path)).status_code == 404
@@ -142,11 +145,12 @@ def test_the_page_has_nothing_inline_and_nothing_foreign() -> None:
         assert "https://" not in text, name
         for bad in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "@import", "url("):
             assert bad not in text, (name, bad)
-    page = PAGE["index.html"].decode()
-    assert "<style" not in page
-    assert " style=" not in page
-    assert not re.search(r"\son\w+\s*=|javascript:", page, re.IGNORECASE)
-    assert page.count("<script") == page.count('<script type="module" src="page/page.js"></script>') == 1
+    for name, script in (("index.html", "page.js"), ("moderation.html", "moderation.js")):
+        page = PAGE[name].decode()
+        assert "<style" not in page
+        assert " style=" not in page
+        assert not re.search(r"\son\w+\s*=|javascript:", page, re.IGNORECASE)
+        assert page.count("<script") == page.count(f'<script type="module" src="page/{script}"></script>') == 1
 
 
 async def test_no_page_where_nothing_is_told_to_it() -> None:

@@ -67,14 +67,14 @@ async def test_the_focus_can_be_seen_wherever_it_goes(open_page: OpenPage) -> No
         page = await open_page(address)
         await shown(page, "third")
         seen = []
-        for _ in range(6):
+        for _ in range(7):
             await page.keyboard.press("Tab")
             at = "() => [document.activeElement.id || document.activeElement.localName, "
             at += "getComputedStyle(document.activeElement).outlineStyle]"
             name, outline = await page.evaluate(at)
             seen.append(name)
             assert outline != "none", name
-        assert seen == ["help-open", "filter", "list", "button", "button", "view"]
+        assert seen == ["help-open", "filter", "list", "a", "button", "button", "view"]
 
 
 async def test_a_transcript_says_nothing_aloud_by_itself(open_page: OpenPage) -> None:

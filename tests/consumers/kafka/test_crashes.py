@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ async def live(
         commit_seconds=0.001,
         session_timeout_seconds=0.05,
         in_flight=8,
+        cloudevents=True,
     )
     stop = asyncio.Event()
     worker = Worker(engine(policy, coalesce, taggers))
@@ -97,8 +99,9 @@ async def crash(
     taggers: Taggers,
 ) -> FakeKafka:
     kafka = FakeKafka(PARTITIONS)
-    for message in told:
-        await kafka.append(IN, msgspec.json.encode(message), None, partition_of(message.session))
+    for number, message in enumerate(told):
+        trace = [("traceparent", b"00-%032x-%016x-01" % (number + 1, 1))]
+        await kafka.append(IN, msgspec.json.encode(message), None, partition_of(message.session), trace)
     for death in deaths:
         await live(kafka, guarantee, policy, coalesce, sum(len(log) for log in kafka.logs.values()) + death, taggers)
     await live(kafka, guarantee, policy, coalesce, None, taggers)
@@ -106,18 +109,22 @@ async def crash(
 
 
 def read(kafka: FakeKafka, guarantee: Guarantee) -> list[Revision]:
-    """What a reader keeps: at least once it drops repeats, which must be equal to the byte."""
-    seen: dict[tuple[str, str, int], bytes] = {}
+    """What a reader keeps: at least once it drops repeats, which must be equal to the byte, with their headers."""
+    seen: dict[tuple[str, str, int], tuple[bytes | None, list[tuple[str, bytes]]]] = {}
     kept = []
     for record in kafka.records(OUT):
         revision = msgspec.json.decode(record.value or b"", type=Revision)
         key = revision.tagger, revision.session, revision.rev
         if key in seen:
             assert guarantee == "at_least_once"
-            assert seen[key] == record.value
+            assert seen[key] == (record.value, record.headers)
             continue
-        seen[key] = record.value or b""
+        seen[key] = record.value, record.headers
+        cause = kafka.logs[TopicPartition(IN, partition_of(revision.session))][revision.offset]
+        assert [x for x in record.headers if x[0] == "traceparent"] == cause.headers
         kept.append(revision)
+    ids = {dict(headers)["ce_source"] + dict(headers)["ce_id"] for _, headers in seen.values()}
+    assert len(ids) == len(seen)
     return kept
 
 

@@ -13,7 +13,7 @@ from stream.engine.engine import Engine
 from stream.messages.types import End, Message, Update
 from stream.redaction.policy import RedactionPolicy
 from stream.sessions.redactor import Redactor
-from tests.consumers.fake_kafka import DEAD, OUT, FakeKafka
+from tests.consumers.fake_kafka import DEAD, IN, OUT, FakeKafka, FakeRecord
 from tests.consumers.kafka import test_crashes
 from tests.consumers.kafka.test_crashes import DEATHS, GUARANTEES, PARTITIONS, REDACTED, Guarantee, partition_of
 from tests.stream.fake_tagger import PEOPLE, PLACES, VOCABULARY, fake_labeller
@@ -41,14 +41,18 @@ def expect_redacted(told: Sequence[Message]) -> list[bytes]:
 
 def read_redacted(kafka: FakeKafka, guarantee: Guarantee) -> dict[str, list[bytes]]:
     """What a reader keeps, by session: at least once it drops repeats, which are equal to the byte."""
-    seen: dict[tuple[str, int], bytes] = {}
+    seen: dict[tuple[str, int], FakeRecord] = {}
     for record in kafka.records(REDACTED):
         message = msgspec.json.decode(record.value or b"")
         assert record.key == message["session"].encode()
         key = message["session"], message["rev"]
         assert guarantee == "at_least_once" or key not in seen
-        assert seen.setdefault(key, record.value or b"") == record.value
-    return group(seen.values())
+        first = seen.setdefault(key, record)
+        assert (first.value, first.headers) == (record.value, record.headers)
+        sent = [x.headers for x in kafka.records(IN) if x.offset == message["offset"]]
+        assert [x for x in record.headers if x[0] == "traceparent"] in sent
+    assert len({dict(x.headers)["ce_id"] for x in seen.values()}) == len(seen)
+    return group([x.value or b"" for x in seen.values()])
 
 
 def group(values: Sequence[bytes]) -> dict[str, list[bytes]]:

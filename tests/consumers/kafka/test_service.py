@@ -28,9 +28,14 @@ def settings(**changes: object) -> ServiceSettings:
 
 @asynccontextmanager
 async def serving(kafka: FakeKafka, **changes: object) -> AsyncIterator[Service]:
+    worker = Worker(fake_engine(["ner"], "", coalesce=True))
+    async with running(Service(settings(**changes), worker, kafka.clients())) as service:
+        yield service
+
+
+@asynccontextmanager
+async def running(service: Service) -> AsyncIterator[Service]:
     stop = asyncio.Event()
-    chosen = settings(**changes)
-    service = Service(chosen, Worker(fake_engine(["ner"], "", coalesce=True)), kafka.clients())
     task = asyncio.create_task(service.run(stop))
     try:
         yield service

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save
 
@@ -28,9 +29,10 @@ from tests.encoder.wide import needs, wide_checkpoint
 from tests.tiny import LABELS
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> Checkpoint:
-    given = wide_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS[:3]}, stability=4)
+@pytest.fixture(params=[False, True], ids=["plain", "marked"])
+def stored(tmp_path: Path, request: pytest.FixtureRequest) -> Checkpoint:
+    marks = {"segment_starts": request.param}
+    given = wide_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS[:3]}, stability=4, **marks)
     save_checkpoint(tmp_path, given.config, dict(given.weights), given.tokenizer)
     return load_checkpoint(str(tmp_path))
 
@@ -86,6 +88,21 @@ def test_stored_words_are_embedded_to_the_same_bits(stored: Checkpoint) -> None:
         encoder = HybridEncoder(checkpoint, max_sessions=1, kernels="fused", number_format="float32")
         found.append(encoder.step([Pass(encoder.open_slot(), 0, np.arange(30, dtype=np.int32), 0, 0)]).logits)
     assert np.array_equal(*found)
+
+
+def test_rows_of_first_tokens_are_made_of_the_others(tmp_path: Path) -> None:
+    given = wide_checkpoint(segment_starts=True)
+    for folder in ("a", "b"):
+        save_checkpoint(tmp_path / folder, given.config, dict(given.weights), given.tokenizer)
+        given = load_checkpoint(str(tmp_path / folder))
+        words, start = given.weights["word.weight"], given.weights["start"]
+        rows = given.config.vocab_size
+        assert len(words) == 2 * rows == len(given.word_table()[0])
+        assert np.abs(words[rows:] - (words[:rows] + start)).max() <= np.abs(words[rows:]).max() / 254 + 1e-6
+        assert start.any()
+    with safe_open(tmp_path / "a" / "model.safetensors", "numpy") as file:
+        assert file.get_slice("word.int8").get_shape()[0] == rows
+    assert load_checkpoint(str(tmp_path / "a")).identity() == given.identity()
 
 
 def test_rows_keep_their_own_scale() -> None:

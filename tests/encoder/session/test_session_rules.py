@@ -1,6 +1,7 @@
 """The canonical history itself: window rules as a plain loop, and the mask of training as a dense forward."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,20 +32,24 @@ def test_segments_fed_whole_follow_the_rules(lengths, seed, shape):
         assert np.array_equal(got, want[i] if len(tokens) else NONE)
 
 
-def test_segments_in_one_window_equal_the_dense_forward_under_the_mask_of_training():
-    checkpoint = tiny_checkpoint()
+@pytest.mark.parametrize("marks", [False, True], ids=["plain", "marked"])
+@pytest.mark.parametrize("kernels", ["torch", "numba"])
+def test_segments_in_one_window_equal_the_dense_forward_under_the_mask_of_training(marks, kernels):
+    checkpoint = tiny_checkpoint(segment_starts=marks)
     half, lengths = checkpoint.config.window // 2, [3, 8, 1, 6, 2, 8]
     segments = [make_tokens(count, i) for i, count in enumerate(lengths)]
     ends = np.cumsum(lengths)
     first = np.repeat(np.maximum(0, ends - lengths - half), lengths)
     last = np.repeat(ends - 1, lengths)
     ids = torch.from_numpy(np.concatenate(segments)).long()[None]
+    if marks:
+        ids[0, ends - lengths] += checkpoint.config.vocab_size
     with torch.no_grad():
         places = torch.arange(ids.shape[1])[None]
         dense = checkpoint.dense_model()(ids, places, torch.from_numpy(last)[None], torch.from_numpy(first)[None])[
             0
         ].numpy()
-    offline = Offline(SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32")))
+    offline = Offline(SessionPool(HybridEncoder(checkpoint, kernels=kernels, number_format="float32")))
     for i, end in enumerate(ends):
         assert_same(offline.score(segments[:i], segments[i]), dense[end - lengths[i] : end])
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.dense import HybridModel
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.closed_context import WindowRules
@@ -22,7 +23,7 @@ from encoder.train.stages import dev_score
 from encoder.train.stages.dev_score import DevScore, score_dev
 from tests.tiny import LABELS, tiny_checkpoint
 
-CHECKPOINT, SUNK = tiny_checkpoint(), tiny_checkpoint(sink=True)
+CHECKPOINT, SUNK, MARKED = tiny_checkpoint(), tiny_checkpoint(sink=True), tiny_checkpoint(segment_starts=True)
 VOCABULARY = ("we", "met", "rice", "in", "paris", "xu", "peru", "o'neil")
 
 
@@ -36,16 +37,16 @@ def texts(seed: int, count: int) -> list[TextSequence]:
     return rows
 
 
-@given(st.integers(0, 1000), st.integers(1, 20), st.booleans())
-def test_the_dense_layout_gives_the_scores_of_live_sessions(seed: int, count: int, sink: bool) -> None:
-    """Windows slide and contexts are re-anchored: with an attention sink as well as without."""
-    session, checkpoint = texts(seed, count), SUNK if sink else CHECKPOINT
+@given(st.integers(0, 1000), st.integers(1, 20), st.sampled_from([CHECKPOINT, SUNK, MARKED]))
+def test_the_dense_layout_gives_the_scores_of_live_sessions(seed: int, count: int, checkpoint: Checkpoint) -> None:
+    """Windows slide and contexts are re-anchored: with an attention sink, with marks of segments and without."""
+    session = texts(seed, count)
     model, config = checkpoint.dense_model(), checkpoint.config
     pieces = WordPieces(checkpoint.tokenizer, LABELS)
     encoder = HybridEncoder(checkpoint, max_sessions=1, kernels="torch", number_format="float32")
     pool = SessionPool(encoder, max_sessions=1, starts_word=pieces.starts_word)
     live = pool.open_session()
-    rules = WindowRules(config.positions, config.window, pieces.starts_word)
+    rules = WindowRules(config.positions, config.window, pieces.starts_word, config.start_mark)
     wanted = []
     for number, x in enumerate(session):
         ids = pieces.sentence(x.words, x.tags, 0).ids.astype(np.int32)

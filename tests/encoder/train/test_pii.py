@@ -18,11 +18,11 @@ from encoder.model.config import ConfigError
 from encoder.train.config import AugmentConfig, TextSource, read_train_config
 from encoder.train.data.augment import speak
 from encoder.train.data.numbers import ONES, TENS
-from encoder.train.data.pii.dialogue import FORMS, Dialogue, PersonalSpan, draw_dialogue
+from encoder.train.data.pii.dialogue import FORMS, RECORDS, Dialogue, PersonalSpan, draw_dialogue
 from encoder.train.data.pii.generate import generate_dialogues
 from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.personal import PERSONAL_SLOTS, PersonalData
-from encoder.train.data.pii.persons import Person, draw_person, faker_of
+from encoder.train.data.pii.persons import Person, draw_person, faker_of, fold_accents
 from encoder.train.data.pii.speech import NATO, Speech
 from encoder.train.data.pii.templates import DialogueTemplate, TemplateTurn, read_templates
 from encoder.train.data.pii.value import LABELS, make_code
@@ -145,8 +145,9 @@ def test_spoken_text_has_no_capital_and_no_punctuation(dialogues: list[Dialogue]
 
 
 def test_forms_have_their_shares(dialogues: list[Dialogue]) -> None:
-    forms = Counter(x.form for x in dialogues)
-    assert all(abs(forms[form] / len(dialogues) - share) < 0.04 for form, share in FORMS.items())
+    spoken = [x for x in dialogues if not x.domain.endswith(RECORDS)]
+    forms = Counter(x.form for x in spoken)
+    assert all(abs(forms[form] / len(spoken) - share) < 0.04 for form, share in FORMS.items())
 
 
 def test_templates_are_many_and_negatives_carry_no_span(dialogues: list[Dialogue]) -> None:
@@ -289,9 +290,10 @@ def test_values_are_ascii_and_their_parts_are_their_letters_and_digits(seed: int
     data = PersonalData(locale, rng)
     value = data.draw(slot, draw_person(locale, rng))
     assert value.label in LABELS
-    assert value.written.isascii()
+    assert value.written.isascii() or slot == "address.lines"
+    assert "".join(value.parts).isascii()
     if value.kind != "date":
-        assert plain("".join(value.parts)) == plain(value.written)
+        assert plain("".join(value.parts)) == plain(fold_accents(value.written))
 
 
 @given(SEEDS)

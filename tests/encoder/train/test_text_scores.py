@@ -1,5 +1,6 @@
 """Text scores in training: what is read, how examples carry them, pooling, loss, calibration and a whole run."""
 
+import json
 import random
 import re
 from pathlib import Path
@@ -44,6 +45,9 @@ def test_scores_are_read_from_rows_and_from_labels(tmp_path: Path) -> None:
     ]
     assert {tag for row in rows for tag in row.tags} == {"?"}
     assert score_names(rows) == ("threat", "toxicity", "insult")
+    assert [row.document == "" for row in rows] == [True, True, False]
+    path.write_text('{"text": "a", "label": "x", "doc": "d"}\n{"text": "b", "spans": []}\n{"text": "c"}\n')
+    assert [row.document.rpartition("/")[2] for row in read_source(source)] == ["x.jsonl:d", "", "x.jsonl"]
 
 
 def test_a_score_out_of_range_is_named(tmp_path: Path) -> None:
@@ -118,8 +122,9 @@ def test_the_fitted_scale_gives_probabilities() -> None:
 def test_a_run_learns_text_scores_and_keeps_the_heads_it_starts_from(tmp_path: Path) -> None:
     start = tiny_checkpoint(labels=("O",), taggers={"names": ("O", "B-x", "I-x"), "old": ("O", "B-y", "I-y")})
     save_checkpoint(tmp_path / "start", start.config, start.weights, start.tokenizer)
-    rows = ['{"text": "met paris", "labels": {"rude": 1}}', '{"text": "rice", "labels": {"rude": 0}}']
-    (tmp_path / "talk.jsonl").write_text("\n".join(rows * 30) + "\n")
+    kinds = ("met paris", 1), ("rice", 0)
+    rows = [{"text": text, "labels": {"rude": rude}, "doc": f"{text} {i}"} for i in range(30) for text, rude in kinds]
+    (tmp_path / "talk.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "names.conll").write_text("met\tO\nparis\tB-x\n\n" * 20)
     config = tmp_path / "run.toml"
     config.write_text(f"""

@@ -94,6 +94,8 @@ def test_a_span_covers_the_word_that_people_see(text, mark, whole, tokenizer):
         ("@merkel", "merkel", "merkel"),
         ("on booking.com.", "booking", "booking.com"),
         ("C++ and", "C++", "C++"),
+        ("in Cyprus (Greek), now", "Cyprus (Greek)", "Cyprus (Greek)"),
+        ("in (Cyprus), now", "(Cyprus", "Cyprus"),
         ("the us", "us", "us"),
         ("to the hague", "the hague", "the hague"),
         ("\u6771\u4eac\u90fd", "\u4eac", "\u4eac"),
@@ -101,6 +103,24 @@ def test_a_span_covers_the_word_that_people_see(text, mark, whole, tokenizer):
 )
 def test_a_name_is_made_of_whole_words(text, mark, whole):
     assert shown(text, [(mark, "person")]) == [(whole, "person")]
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "whole"),
+    [
+        ("ring +46 (0)8 92, ok", "46 (0)8 92", "+46 (0)8 92"),
+        ("ring (37) 788-063.", "37) 788-063", "(37) 788-063"),
+        ("ring +(37) 788.", "37) 788", "+(37) 788"),
+        ("(ring 788-063)", "788-063", "788-063"),
+        ("a 1+46 here", "1+46", "1+46"),
+        ("see https://www.foo.cz/ now", "https://www.foo.cz", "https://www.foo.cz/"),
+        ("(see foo.com/bar/)", "foo.com/bar", "foo.com/bar/"),
+        ("see foo.com/.", "foo.com", "foo.com/"),
+        ("either and/or/ neither", "and/or", "and/or"),
+    ],
+)
+def test_a_value_has_the_signs_that_it_needs(text, mark, whole):
+    assert shown(text, [(mark, "phone")]) == [(whole, "phone")]
 
 
 @pytest.mark.parametrize("words", ["the", "The", "of the", "he", "and", "'the'", ",", "\U0001f602"])
@@ -143,7 +163,7 @@ LABEL = st.sampled_from(["person", "place", "toxic"])
 
 
 @given(
-    text=st.one_of(TEXTS, st.text("ab *.-'!@,$\u200b\U0001f602中", max_size=20)),
+    text=st.one_of(TEXTS, st.text("ab1 *.-'!@,$()+/\u200b\U0001f602中", max_size=20)),
     cuts=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3), LABEL), max_size=5),
     kind=st.sampled_from([TOKENIZER, BYTES]),
 )

@@ -9,7 +9,7 @@ export class Feed {
   #frame;
   #state;
   #socket = null;
-  #session = null;
+  #wish = null; // the frame that says what this page wants to see
   #tries = 0;
   #timer = 0;
   #silence = 0;
@@ -45,14 +45,17 @@ export class Feed {
   }
 
   watch(session) {
-    this.#session = session;
+    this.ask({ type: "watch", session });
+  }
+
+  // Said now, and again whenever the connection is back.
+  ask(frame) {
+    this.#wish = frame;
     this.#say();
   }
 
   #say() {
-    if (this.#socket?.readyState === WebSocket.OPEN) {
-      this.#socket.send(JSON.stringify({ type: "watch", session: this.#session }));
-    }
+    if (this.#wish && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(this.#wish));
   }
 
   #listen() {

@@ -1,12 +1,15 @@
 // One segment: its text, its labels, what has just happened to them, and how that is drawn. Text is only ever set as
 // text: what a transcript says can be no markup.
 
-import { carry, cut, fits, join, points, reveal, shorten, wordStart } from "./text.js";
+import { carry, cut, fits, join, points, reveal, wordStart } from "./text.js";
 import { slotOf } from "./labels.js";
 
 export const MOMENT = 1800; // milliseconds for which a flip or a retraction is seen
 
 const make = (name, className) => Object.assign(document.createElement(name), { className });
+
+const GAP = 4; // pixels between two names on one line
+const ruler = document.createElement("canvas").getContext("2d");
 
 export class Segment {
   constructor(name) {
@@ -94,7 +97,8 @@ export class Segment {
 
   draw(taggers, hidden, now, thresholds) {
     const shown = taggers.filter((x) => !hidden.has(x));
-    const spans = shown.flatMap((tagger) => this.#visible(tagger, taggers.indexOf(tagger)));
+    const spans = shown.flatMap((tagger) => this.#visible(tagger));
+    this.row.style.setProperty("--below", assignLanes(spans.filter((x) => x.tagger !== taggers[0])));
     const ghosts = this.gone.filter((x) => !hidden.has(x.tagger) && !fits(this.text, x));
     const cuts = ghosts.map((x) => ({ start: wordStart(this.text, x.start), ghost: x }));
     for (const x of cuts) x.end = x.start;
@@ -114,6 +118,28 @@ export class Segment {
     this.row.classList.toggle("open", !this.final);
   }
 
+  // Gives each name the room up to the next one on its line, so that none lies on another. All is read before anything
+  // is written: the page is laid out once.
+  measure() {
+    const right = this.words.getBoundingClientRect().right;
+    const names = [...this.words.querySelectorAll(".first, .ghost")].map((mark) => ({ mark, ...place(mark) }));
+    return names.map(({ mark, lane, left, top }) => {
+      const next = names.filter((x) => x.mark !== mark && x.lane === lane && Math.abs(x.top - top) < 8 && x.left >= left);
+      const room = Math.max(0, Math.min(right, ...next.map((x) => x.left - GAP)) - left);
+      ruler.font = mark.dataset.long ? getComputedStyle(mark, "::before").font : ruler.font;
+      const tag = mark.dataset.long && ruler.measureText(mark.dataset.long).width > room ? mark.span.label : null;
+      return { mark, room, tag };
+    });
+  }
+
+  static fit(measured) {
+    for (const { mark, room, tag } of measured) {
+      mark.style.setProperty("--room", `${room.toFixed(1)}px`);
+      if (tag) mark.dataset.tag = tag;
+      else if (mark.dataset.long) mark.dataset.tag = mark.dataset.long;
+    }
+  }
+
   // The scores of the text that are above their thresholds.
   #above(tagger, thresholds) {
     const found = Object.entries(this.scores.get(tagger) ?? {}).filter(([name, x]) => x >= (thresholds[name] ?? 0.5));
@@ -127,16 +153,15 @@ export class Segment {
   }
 
   // A tagger's spans that lie on the text as it stands now (it may be newer), and those just taken back from it.
-  #visible(tagger, track) {
+  #visible(tagger) {
     const { spans, final } = this.spans.get(tagger) ?? { spans: [], final: false };
     const standing = spans
       .filter((x) => fits(this.text, x))
-      .map((x) => ({ ...x, tagger, track, final, key: `${tagger}\n${x.id}` }));
-    standing.forEach((x, i) => (x.room = ((standing[i + 1]?.start ?? Infinity) - x.start) * 1.5));
+      .map((x) => ({ ...x, tagger, lane: 0, final, key: `${tagger}\n${x.id}` }));
     const gone = this.gone
       .filter((x) => x.tagger === tagger && fits(this.text, x))
       .filter((x) => !standing.some((y) => y.start < x.end && y.end > x.start))
-      .map((x) => ({ ...x, track, taken: true, key: `${tagger}\n${x.id}`, room: Infinity }));
+      .map((x) => ({ ...x, lane: 0, taken: true, key: `${tagger}\n${x.id}` }));
     return [...standing, ...gone];
   }
 
@@ -145,7 +170,9 @@ export class Segment {
     let piece = this.#plain(join(this.text, start, end));
     for (const span of spans) {
       if (span.ghost) continue;
-      const mark = make("mark", `span track${Math.min(span.track, 2)}`);
+      const mark = make("mark", span.lane ? "span below" : "span track0");
+      mark.style.setProperty("--lane", span.lane);
+      mark.dataset.lane = span.lane;
       mark.append(piece);
       mark.dataset.slot = slotOf(span.label);
       mark.dataset.key = span.key;
@@ -162,7 +189,8 @@ export class Segment {
   #begin(mark, span) {
     const flip = this.flips.get(span.key);
     const changed = flip && !span.taken && flip.was.label !== span.label;
-    mark.dataset.tag = changed ? `${flip.was.label} → ${span.label}` : shorten(span.label, span.room);
+    mark.dataset.tag = span.label;
+    if (changed) mark.dataset.long = mark.dataset.tag = `${flip.was.label} → ${span.label}`;
     mark.classList.add("first");
     if (!span.taken) mark.tabIndex = -1;
   }
@@ -186,6 +214,7 @@ export class Segment {
   #ghost(old, now) {
     const mark = make("del", "ghost gone");
     mark.setAttribute("aria-hidden", "true");
+    mark.dataset.lane = 0;
     mark.dataset.slot = slotOf(old.label);
     mark.dataset.tag = old.label;
     mark.style.setProperty("--past", `${old.until - MOMENT - now}ms`);
@@ -205,4 +234,21 @@ export class Segment {
     });
     return piece;
   }
+}
+
+function place(mark) {
+  const { left, top } = mark.getClientRects()[0] ?? mark.getBoundingClientRect();
+  return { lane: mark.dataset.lane, left, top };
+}
+
+// The first tagger's names stand over the words. Spans of the others lie below, each in the first lane that is free
+// along all of its words. Gives the number of lanes.
+function assignLanes(spans) {
+  const lanes = [];
+  for (const span of spans) {
+    const free = lanes.findIndex((lane) => lane.every((x) => x.end <= span.start || x.start >= span.end));
+    span.lane = (free < 0 ? lanes.push([]) - 1 : free) + 1;
+    lanes[span.lane - 1].push(span);
+  }
+  return lanes.length;
 }

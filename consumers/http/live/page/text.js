@@ -57,6 +57,3 @@ export function wordStart(characters, at) {
   while (place > 0 && place < characters.length && !/\s/u.test(characters[place - 1])) place -= 1;
   return place;
 }
-
-// A label's name, shortened to what there is room for.
-export const shorten = (label, room) => (label.length <= room ? label : `${label.slice(0, Math.max(2, room - 1))}.`);

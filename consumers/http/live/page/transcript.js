@@ -25,7 +25,10 @@ export class Transcript {
     this.#list = list;
     this.#moved = moved;
     view.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.#keepEnd()).observe(view);
+    new ResizeObserver(() => {
+      this.#keepEnd();
+      for (const segment of this.#segments.values()) this.#touch(segment); // names have another room
+    }).observe(view);
   }
 
   get size() {
@@ -73,8 +76,6 @@ export class Transcript {
   choose(taggers, hidden) {
     this.#taggers = taggers;
     this.#hidden = hidden;
-    const lowest = taggers.findLastIndex((x) => !hidden.has(x)); // whose labels lie furthest under the words
-    this.#list.dataset.lanes = Math.max(1, Math.min(3, lowest + 1));
     for (const segment of this.#segments.values()) this.#touch(segment);
   }
 
@@ -116,6 +117,7 @@ export class Transcript {
       segment.row.classList.toggle("same", before?.dataset.who === segment.row.dataset.who);
       if (later) setTimeout(() => this.#segments.has(segment.name) && this.#touch(segment), MOMENT);
     }
+    Segment.fit([...this.#dirty].filter((x) => x.row.isConnected).flatMap((x) => x.measure()));
     this.#dirty.clear();
     if (held && !focused.isConnected) this.#refocus(held);
     this.#keepEnd();

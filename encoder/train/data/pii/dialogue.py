@@ -55,9 +55,16 @@ class Dialogue(NamedTuple):
     turns: tuple[DialogueTurn, ...]
 
 
+RECORDS = "records"
+"""End of the domains that are typed mostly: forms, logs, signatures and terse messages."""
+TYPED_RECORDS = 0.7
+
+
 def draw_dialogue(template: DialogueTemplate, locale: str, rng: random.Random) -> Dialogue:
     """Fill a template in with values of a locale, in a form by chance."""
     form = rng.choices([*FORMS], [*FORMS.values()])[0]
+    if template.domain.endswith(RECORDS) and rng.random() < TYPED_RECORDS:
+        form = "written"
     writer = _Writer(form, locale, rng)
     for turn in template.turns:
         text = writer.begin(turn.speaker, WORDING.sub(lambda match: rng.choice(match[1].split("|")), turn.text))
@@ -110,6 +117,8 @@ class _Writer:
 
     def frame(self, text: str) -> None:
         """Add words of the template."""
+        if self._form != "written":
+            text = text.replace("\n", " ")
         if self._bare:
             text = " ".join(self._repeat(x) for x in re.sub(r"[^\w' ]+", " ", text.lower()).split(" "))
         elif self._casual:
@@ -140,7 +149,7 @@ class _Writer:
         said = disturb(self._speech[self._speaker].say(value), self._rng)
         if self._form == "punctuated" and value.kind in ("name", "address", "fixed"):
             as_words = value.kind == "fixed" and self._rng.random() < 0.5
-            self._add(value, value.parts[0] if as_words else value.written)
+            self._add(value, value.parts[0] if as_words else " ".join(value.written.split()))
             return
         self.styles |= said.styles
         if self._rng.random() < 0.05:

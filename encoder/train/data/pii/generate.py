@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
-from encoder.train.data.pii.dialogue import Dialogue, draw_dialogue
+from encoder.train.data.pii.dialogue import RECORDS, Dialogue, draw_dialogue
 from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.templates import DialogueTemplate, read_templates
 from encoder.train.data.pii.value import split_words
@@ -33,7 +33,7 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
     """
     chosen = [x for x in read_templates() if keep_template(hash_text(x.turns[0].text), fold, without_fold)]
     kinds = [[x for x in chosen if x.personal is personal] for personal in (True, False)]
-    weights = [[1 if _asks(x) else 1 + 2 * len(x.slots & RARE) for x in kind] for kind in kinds]
+    weights = [[_weigh(x) for x in kind] for kind in kinds]
     if not all(kinds):
         raise ConfigError(
             f"training data: fold {fold or without_fold!r} leaves no template with or none without personal data; "
@@ -46,6 +46,12 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
         if _asks(template) and rng.random() < TWO_ASKS:
             template = template.join(rng.choice([x for x in kinds[hard] if x.domain == template.domain]))
         yield draw_dialogue(template, rng.choice([*LISTS.locales]), rng)
+
+
+def _weigh(template: DialogueTemplate) -> int:
+    if _asks(template):
+        return 1
+    return (1 + 2 * len(template.slots & RARE)) * (3 if template.domain.endswith(RECORDS) else 1)
 
 
 def _asks(template: DialogueTemplate) -> bool:

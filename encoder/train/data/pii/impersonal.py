@@ -1,11 +1,13 @@
 """Slots without personal data: numbers, times, public names and pages that look like it."""
 
+import datetime
 import random
 from collections.abc import Callable
 
 from encoder.train.data.numbers import say_number
 from encoder.train.data.pii.locales import LISTS, fill_shape
-from encoder.train.data.pii.personal import MONTHS
+from encoder.train.data.pii.personal import MONTHS, make_date
+from encoder.train.data.pii.persons import faker_of, fold_accents
 from encoder.train.data.pii.value import Value, make_code, make_fixed, make_name, make_web, split_words
 
 _WEEKDAYS = split_words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
@@ -109,6 +111,31 @@ class ImpersonalData:
         )  # fmt: skip
         return make_fixed(*rng.choice(forms))
 
+    def stamp(self) -> Value:
+        """Date of something that happened, as logs and messages have it, often with the time."""
+        rng = self._rng
+        day = datetime.date(2026, 6, 1) - datetime.timedelta(days=rng.randint(0, 365 * 60))
+        value = make_date("", day, LISTS.locales[self._locale].day_first, rng)
+        clock = f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}"
+        end = rng.choice(("", f" {clock}", f" {clock}:{rng.randint(0, 59):02d}"))
+        return value._replace(written=value.written + end)
+
+    def company(self) -> Value:
+        """Name of a firm: a known one, one called after people, or an invented word, often with what it is."""
+        rng = self._rng
+        kind = rng.random()
+        if kind < 0.3:
+            name = rng.choice(LISTS.companies)
+        elif kind < 0.6:
+            faker = faker_of(self._locale)
+            faker.seed_instance(rng.getrandbits(64))
+            name = fold_accents(faker.company())
+        else:
+            name = "".join(rng.sample(LISTS.brand_parts, rng.randint(2, 3))).capitalize()
+            if rng.random() < 0.5:
+                name += f" {rng.choice(LISTS.company_ends)}"
+        return make_name("", name)
+
     def expiry(self) -> Value:
         """Month and year at which a card ends."""
         month, year = self._rng.randint(1, 12), self._rng.randint(26, 34)
@@ -178,7 +205,6 @@ def _shown(text: str) -> tuple[str, tuple[str, ...]]:
 
 _LISTED: dict[str, tuple[str, ...]] = {
     "famous": LISTS.famous,
-    "company": LISTS.companies,
     "city": LISTS.cities,
     "country": LISTS.countries,
     "publicplace": LISTS.public_places,
@@ -195,6 +221,8 @@ _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "score": ImpersonalData.score,
     "time": ImpersonalData.time,
     "date": ImpersonalData.date,
+    "stamp": ImpersonalData.stamp,
+    "company": ImpersonalData.company,
     "expiry": ImpersonalData.expiry,
     "count": ImpersonalData.count,
     "quantity": ImpersonalData.quantity,

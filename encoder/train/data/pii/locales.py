@@ -38,6 +38,17 @@ class ValueLists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name_locales: tuple[str, ...]
     """Locales of Faker that the names of people are of who come from elsewhere."""
+    address_locales: tuple[str, ...]
+    """Locales of Faker that written addresses are of, beside those of the dialogue's."""
+    boxes: tuple[str, ...]
+    """Shapes of addresses without a street."""
+    flats: tuple[str, ...]
+    """Shapes of what follows the street."""
+    regions: tuple[str, ...]
+    """What follows a town."""
+    brand_parts: tuple[str, ...]
+    """Syllables of invented names of firms."""
+    company_ends: tuple[str, ...]
     common_first_names: tuple[str, ...]
     """First names that are words of their own."""
     common_surnames: tuple[str, ...]

@@ -83,7 +83,7 @@ class PersonalData:
             if rng.random() < 0.5
             else fold_accents(self._faker.street_name())
         )
-        flat = f"{rng.choice(('Flat', 'Apartment', 'Unit', 'Suite'))} {rng.randint(1, 40)}"
+        flat = f"{rng.choice(('Flat', 'Apartment', 'Unit', 'Suite', 'Apt.', 'Apt'))} {rng.randint(1, 40)}"
         written = f"{house} {street}"
         if rng.random() < 0.12:
             written = rng.choice((f"{flat}, {written}", f"{written}, {flat}"))
@@ -92,6 +92,35 @@ class PersonalData:
     def town_address(self, person: Person) -> Value:
         """House number, street and town."""
         return _address(f"{self.street_address(person).written}, {self._town()}")
+
+    def address_lines(self, person: Person) -> Value:
+        """Address as letters, forms and signatures have it: of any country, over several lines or parts."""
+        rng = self._rng
+        faker = faker_of(rng.choice(LISTS.address_locales))
+        faker.seed_instance(rng.getrandbits(64))
+        kind = rng.random()
+        if kind < 0.4:
+            street, town = self.street_address(person).written, self._town()
+        elif kind < 0.85:
+            street, town = _spaced(faker.street_address()), _spaced(faker.city())
+            if rng.random() < 0.3:
+                street = f"{rng.randint(1, 99_999)} {street}"
+            if rng.random() < 0.3:
+                street, town = fold_accents(street), fold_accents(town)
+        else:
+            street, town = fill_shape(rng.choice(LISTS.boxes), rng), self._town()
+            if street.startswith(("PSC", "Unit", "CMR")):
+                town = f"{rng.choice(('APO', 'FPO', 'DPO'))} {rng.choice(('AA', 'AE', 'AP'))}"
+        parts = [street]
+        if rng.random() < 0.3 and not street.startswith("P"):
+            parts.append(fill_shape(rng.choice(LISTS.flats), rng))
+        parts.append(town.upper() if rng.random() < 0.1 else town)
+        if rng.random() < 0.35:
+            parts.append(rng.choice(LISTS.regions))
+        if rng.random() < 0.3:
+            parts.append(rng.choice(LISTS.countries))
+        sign = rng.choice((", ", ", ", "\n", "\n", "\n", " ", "\n, "))
+        return _address(sign.join(parts))
 
     def postcode(self, person: Person) -> Value:
         """Postcode in its country's form."""
@@ -244,7 +273,11 @@ def _ordinal_sign(number: int) -> str:
 
 
 def _address(written: str) -> Value:
-    return Value("address", "address", written, tuple(re.findall(r"[\w']+", written)))
+    return Value("address", "address", written, tuple(re.findall(r"[\w']+", fold_accents(written))))
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _plain(text: str) -> str:
@@ -319,6 +352,7 @@ _SLOTS: dict[str, Callable[[PersonalData, Person], Value]] = {
     "place": PersonalData.town,
     "address": PersonalData.address,
     "address.town": PersonalData.town_address,
+    "address.lines": PersonalData.address_lines,
     "postcode": PersonalData.postcode,
     "phone": PersonalData.phone,
     "email": PersonalData.email,

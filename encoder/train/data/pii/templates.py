@@ -2,8 +2,8 @@
 
 `{phone}` is a slot; the same slot again is the same value, `{phone2}` another one; `{person.first}`, `{person.last}`
 and `{person.spelled}` are of the person `{person}`. `[a|b|]` is one of several wordings. Files `hard_*.txt` have no
-personal data. In `asks.txt` and `hard_asks.txt` a line is a template: a question after its slot and a colon, or a
-sentence after its slot and "=".
+personal data. `\\n` is a line break, as messages and forms have them. In `asks.txt` and `hard_asks.txt` a line is a
+template: a question after its slot and a colon, or a sentence after its slot and "=".
 """
 
 import re
@@ -83,7 +83,8 @@ def _expand(line: str) -> str:
 def _parse(name: str, domain: str, block: str) -> DialogueTemplate:
     lines = [_LINE.fullmatch(line) for line in block.split("\n")]
     assert all(lines), f"template {name}: every line must begin with a: or b:"
-    template = DialogueTemplate(name, domain, tuple(TemplateTurn(*line.groups()) for line in lines if line))
+    turns = tuple(TemplateTurn(line[1], line[2].replace("\\n", "\n")) for line in lines if line)
+    template = DialogueTemplate(name, domain, turns)
     strange = template.slots - PERSONAL_SLOTS - IMPERSONAL_SLOTS
     assert not strange, f"template {name}: no slot is named {sorted(strange)}"
     assert not (template.personal and domain.startswith("hard_")), f"template {name} has personal data"

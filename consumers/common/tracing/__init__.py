@@ -1,0 +1,1 @@
+"""Traces that cross the service: their context, and spans of what it does."""

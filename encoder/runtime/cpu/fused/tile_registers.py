@@ -44,6 +44,7 @@ _NEEDS: Final = {"+amx-tile", "+amx-int8", "+avx512vnni", "+avx512f"}
 _BYTE, _LONG = ir.IntType(8), ir.IntType(64)
 _ROW_BYTES: Final = 64
 _for_range: Any = cgutils.for_range
+_reserve: Any = cgutils.alloca_once
 
 
 @cache
@@ -65,7 +66,7 @@ def configure(typing: Context, rows: Context) -> Any:
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
         kind = ir.ArrayType(_BYTE, 64)
-        place = cgutils.alloca_once(builder, kind)
+        place = _reserve(builder, kind)
         builder.store(ir.Constant(kind, None), place)
 
         def put(offset: int, value: Any) -> None:

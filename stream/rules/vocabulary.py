@@ -229,7 +229,8 @@ CUES: Mapping[str, str] = {
         amount, temperature, level, episode, season, question, number of, id of the job, router, printer
         model, released in, since, built in, copyright, platform,
         on account of, account of the, take into account, taken into account, taking into account,
-        took into account, zip on, zip up
+        took into account, zip on, zip up, on the back, sticker, the record is, world record, for the record, off the
+        record, track record, broke the record
     """,
 }
 """Words that ask for a value or announce one, by label; "" for numbers that are nobody's."""
@@ -237,7 +238,7 @@ NEAR_CUES = frozenset(
     list_words("""
     room gate line item floor page seat table row form section channel score level season index price balance
     amount total code payment paid charged due issued car van truck number machine host camera printer router
-    server network chart record patient ring pension salary payee
+    server network chart patient ring pension salary payee
 """)
 )
 """Cues of one word that count only for a number in the same line, a few words on."""

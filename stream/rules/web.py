@@ -42,6 +42,8 @@ MOST_CONNECTORS = 14
 _MAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\W\d_]{2,}")
 _PAGE = re.compile(r"(https?://|www\.)?((?:[a-z0-9_-]+\.)+([a-z]{2,}))(:\d+)?([/?#]\S*)?")
 _WEB_LABELS = ("email", "url", "username")
+_AFTER_NAMES = STOP - frozenset(list_words("a an and or of to at in on for with from by"))
+"""Words after a user's name that was asked for in an earlier segment."""
 _NO_NAMES = SHORT | {"quarter"}
 _WEAK_WORDS = STOP | frozenset(list_words("home work school least last first once number name address page site"))
 
@@ -257,7 +259,7 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
         return WebSpan(at, end, asked or "username", 0.75 if asked else 0.6)
     if asked == "username" and cue.end == at and len(value) > 3:
         word = words[at].low
-        whole = cue.lines == 0 or end >= len(words)
+        whole = cue.lines == 0 or end >= len(words) or words[end - 1].after or words[end].low in _AFTER_NAMES
         if any(c.isdigit() for c in value) and not value.replace(":", "").isdigit() and whole and word not in _NO_NAMES:
             return WebSpan(at, end, "username", 0.7)
         named = at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be")

@@ -119,7 +119,7 @@ class Redactor:
             found = self.detect(text[start:], _text_before(state, write.segment), growing=growing)
             moved = [x._replace(start=x.start + start, end=x.end + start) for x in found.covers]
             rules = RuleView(found.settled + start, [x for x in moved if self.policy.covers(x.label)])
-        covers = [x for view in (*views, rules) for x in view.covers]
+        covers = [*(x for view in views for x in view.covers), *rules.covers]
         limit = len(text) if final else self._find_limit(text, own, views, rules)
         shown = redaction.redact_segment(
             own, text, covers, limit, final=final, speaker=segment.speaker or segment.channel

@@ -75,7 +75,7 @@ class _Thresholds:
             start = len(source) if look.text.startswith(source) else 0
             views = [x._replace(settled=0, rule=SettledRule(threshold)) for x in look.taggers]
             limit = find_release_limit(look.text, start, views, look.rules, whole=False)
-            covers = [x for view in (*look.taggers, look.rules) for x in view.covers]
+            covers = [*(x for view in look.taggers for x in view.covers), *look.rules.covers]
             redaction.redact_segment(segment, look.text, covers, limit, final=look.final, speaker=look.speaker)
             yield f"settled at {threshold:g}", segment.released
 

@@ -212,6 +212,13 @@ class Labeller(Protocol[P]):
         """
 
     @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """For each of `passes` the digest of its checkpoint (`Checkpoint.identity`), as hex.
+
+        The same digest and number format give the same text the same labels and scores.
+        """
+
+    @property
     def span_labels(self) -> Mapping[str, frozenset[str]]:
         """Labels of the spans of each tagger."""
 

@@ -155,6 +155,10 @@ $(TEST): $(INSTALLED_FROM)
 	@$(ENVIRONMENT) test
 	@touch $(RUN) $@
 
+# Pages and API reference, every link checked: build/docs/index.html.
+docs: $(TEST)
+	@$(VENV)/bin/python configs/docs/build.py
+
 # Installs with the pips of stock systems, in a folder of its own: minutes. ARGS=--help
 check-install: $(TEST)
 	@$(VENV)/bin/python configs/setup/check_installs.py $(ARGS)
@@ -163,7 +167,7 @@ check-install: $(TEST)
 # release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.
 lock:
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers,otel]' torch==$(TORCH)
+	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,docs,gpu,train,peers,otel]' torch==$(TORCH)
 	@$(VENV)/bin/python -c 'import json; \
 		parts = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
 		pins = sorted({p["name"].lower() + "==" + p["version"].split("+")[0] for p in parts if p["name"] != "hearken"}); \

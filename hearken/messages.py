@@ -66,8 +66,9 @@ _REDACTED = msgspec.json.Decoder(_Redacted)
 def decode_event(value: bytes | str) -> Revision | ServerError:
     """Decode a Kafka value, a line or a frame with a revision.
 
-    >>> decode_event('{"type": "error", "reason": "empty", "detail": "a message without a value"}').reason
-    'empty'
+    Examples:
+        >>> decode_event('{"type": "error", "reason": "empty", "detail": "a message without a value"}').reason
+        'empty'
 
     Raises:
         msgspec.DecodeError: it is none.

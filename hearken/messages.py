@@ -59,8 +59,8 @@ class ServerError(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
 
 _Result: TypeAlias = Revision | ServerError
 _Redacted: TypeAlias = RedactedUpdate | RedactedDelete | RedactedEnd | ServerError
-_EVENTS = msgspec.json.Decoder(_Result)
-_REDACTED = msgspec.json.Decoder(_Redacted)
+_EVENTS: msgspec.json.Decoder[Revision | ServerError] = msgspec.json.Decoder(_Result)
+_REDACTED: msgspec.json.Decoder[RedactedMessage | ServerError] = msgspec.json.Decoder(_Redacted)
 
 
 def decode_event(value: bytes | str) -> Revision | ServerError:

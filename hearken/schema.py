@@ -142,7 +142,7 @@ def _typescript_type(schema: Json) -> str:
         return f"readonly {_typescript_type(schema['items'])}[]"
     if schema["type"] == "object":
         return f"Readonly<Record<string, {_typescript_type(schema['additionalProperties'])}>>"
-    return {"integer": "number"}.get(schema["type"], schema["type"])
+    return "number" if schema["type"] == "integer" else str(schema["type"])
 
 
 def _comment(text: str | None, indent: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.harness.progress import show_progress
-from benchmarks.harness.tables import save_json, show_report
+from benchmarks.harness.tables import print_tables, save_json, show_report
 from consumers.common.settings import (
     DEFAULT_POLICY,
     DEFAULT_TAGGER,
@@ -319,3 +319,21 @@ def report(
                 typer.echo(save_json(keep, name, found), err=True)
         for path in write_report(keep, out):
             typer.echo(path)
+
+
+@app.command()
+def savings(
+    results: Annotated[Path, typer.Argument(help="peers.json of `peers --out FOLDER` or of `report`.")],
+    core_month: Annotated[float, typer.Option(min=0.0, metavar="DOLLARS", help="Price of a core for a month.")] = 30.0,
+    share: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of a core that is used at most.")] = 0.7,
+    out: Annotated[Path | None, typer.Option(help="Folder with performance.md, whose block is rewritten.")] = None,
+) -> None:
+    """Cores and money for 100, 1,000 and 10,000 live speakers: Hearken, its peers, and the best of them debounced."""
+    from benchmarks.report.run import read_peers, write_savings
+    from benchmarks.report.savings import savings_table
+
+    with usage_errors():
+        report = read_peers(results)
+        print_tables([savings_table(report, core_month, share)])
+        if out is not None:
+            typer.echo(write_savings(report, core_month, share, out))

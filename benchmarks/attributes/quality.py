@@ -18,6 +18,8 @@ from stream.evaluation.calibration.reliability import Reliability
 from stream.evaluation.texts.score_metrics import text_reliability
 
 LIKELY = 0.5
+BEHIND_OTHERS = ("wiki_toxicity", "surge_toxicity")
+"""Sets whose comments are also scored behind another one: those that training did not see."""
 MIN_POSITIVE = 5
 """Positive texts below which a set tells nothing of an attribute."""
 
@@ -102,7 +104,7 @@ def run_attributes(tagger: str, data: Path, limit: int, progress: ReportProgress
         read = [read[i * len(read) // limit] for i in range(limit)] if len(read) > limit else read
         texts = [row["text"] for row in read]
         alone = [x.get("scores") or {} for x in tag_alone(tagger, texts)]
-        after = _scores_after_comment(tagger, texts)
+        after = _scores_after_comment(tagger, texts) if name in BEHIND_OTHERS else None
         if not any(alone):
             raise OperationFailed(f"--tagger {tagger} has no text scores")
         for gold in GOLD:
@@ -174,7 +176,7 @@ def _measure(
     gold: _Gold,
     wanted: "np.ndarray[Any, np.dtype[np.bool_]]",
     alone: Sequence[Mapping[str, float]],
-    after: Sequence[Mapping[str, float]],
+    after: Sequence[Mapping[str, float]] | None,
 ) -> AttributeQuality:
     scores = np.array([x.get(gold.score, 0.0) for x in alone])
     return AttributeQuality(
@@ -183,7 +185,7 @@ def _measure(
         texts=len(wanted),
         positive=int(wanted.sum()),
         auc=rank_auc(scores, wanted),
-        auc_after_comment=rank_auc([x.get(gold.score, 0.0) for x in after], wanted),
+        auc_after_comment=rank_auc([x.get(gold.score, 0.0) for x in after], wanted) if after else None,
         reliability=text_reliability(scores, wanted),
     )
 

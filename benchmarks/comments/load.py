@@ -82,7 +82,8 @@ async def ask_at_rate(port: int, requests: Sequence[bytes], rate: float, seconds
         found.append(loop.time() - due)
         free.put_nowait(connection)
 
-    due, asking, until = loop.time(), [], loop.time() + seconds
+    due, until = loop.time(), loop.time() + seconds
+    asking: list[asyncio.Task[None]] = []
     while due < until:
         if (pause := due - loop.time()) > 0:
             await asyncio.sleep(pause)

@@ -75,6 +75,7 @@ class TagCommand:
 def tag(settings: TagCommand) -> int:
     """Label lines of standard input; revisions, or with --redact redacted updates, go to standard output."""
     configure_logging("info")
+    settings.redaction.hide_personal_data()
     from consumers.formats.ignored import IgnoredRecords
     from consumers.formats.line_reader import LineReader
     from consumers.formats.readers import (

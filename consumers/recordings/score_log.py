@@ -4,7 +4,7 @@ import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 COLUMNS = {
     "text": ("text", "comment", "comment_text", "message"),
@@ -61,7 +61,7 @@ def read_score_log(path: Path, threshold: float | None) -> list[ScoreRow]:
     return rows
 
 
-def _read_rows(path: Path, reader: "csv._reader", threshold: float | None) -> Iterator[ScoreRow]:
+def _read_rows(path: Path, reader: Any, threshold: float | None) -> Iterator[ScoreRow]:
     line = 1
     try:
         places = _find_columns(path, next(reader, []), threshold)

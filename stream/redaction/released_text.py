@@ -135,7 +135,7 @@ def _append(
 # Rewriting
 
 
-class _Word(NamedTuple):
+class _FormWord(NamedTuple):
     start: int
     end: int
     form: str
@@ -166,12 +166,12 @@ def _carry(before: ReleasedText, text: str, covers: Sequence[Cover]) -> tuple[Re
     return ReleasedText(text[:end], before.text[:cut], tuple(moved)), list(_find_again(before.source, text, lost, end))
 
 
-def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_Word]]:
+def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_FormWord]]:
     """Return the words of a text in groups: each word in clear alone, those together that share redactions.
 
     Words that are only punctuation are left out. `extents` are those of the redactions.
     """
-    groups: list[list[_Word]] = []
+    groups: list[list[_FormWord]] = []
     first = 0
     for found in _WORD.finditer(text):
         start, end = found.span()
@@ -180,7 +180,7 @@ def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_Wo
         last = first
         while last < len(extents) and extents[last][0] < end:
             last += 1
-        word = _Word(start, end, _plain(found[0]), tuple(range(first, last)))
+        word = _FormWord(start, end, _plain(found[0]), tuple(range(first, last)))
         if word.redactions and groups and set(word.redactions) & set(groups[-1][-1].redactions):
             groups[-1].append(word)
         elif word.form or word.redactions:
@@ -189,7 +189,11 @@ def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_Wo
 
 
 def _match_groups(
-    before: ReleasedText, old: Sequence[Sequence[_Word]], text: str, new: Sequence[_Word], covers: Sequence[Cover]
+    before: ReleasedText,
+    old: Sequence[Sequence[_FormWord]],
+    text: str,
+    new: Sequence[_FormWord],
+    covers: Sequence[Cover],
 ) -> tuple[int, int, list[Redaction]]:
     """Match released words with those of the new text, up to the first that was rewritten.
 

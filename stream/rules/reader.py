@@ -9,7 +9,7 @@ from stream.rules.merge import RuleSpan, merge_spans
 from stream.rules.numbers import NumberRun, find_runs
 from stream.rules.streets import find_streets
 from stream.rules.user.rules_file import CustomRules
-from stream.rules.vocabulary import FLATS, list_words
+from stream.rules.vocabulary import FLATS, HOUSE, list_words
 from stream.rules.web import find_web, is_plain_word
 from stream.rules.words import ActiveCue, CueWords, TextWord, split_text_words
 
@@ -165,7 +165,7 @@ class PersonalDataRules:
         found += [_span(words, x.first, x.end, x.label, x.score) for x in web]
         dates, open_date = find_dates(words, 0, line.asks_birth)
         found += [_span(words, x.first, x.end, "date_of_birth", x.score) for x in dates]
-        streets, open_street = find_streets(words, runs, line.asks_address, line.asks_address_here)
+        streets, open_street = find_streets(words, runs, line.asks_address, line.asks_address_here, line.asks_house)
         found += [_span(words, x.first, x.end, "address", x.score) for x in streets]
         listed, open_listed = self._custom.find_words(words)
         found += [_span(words, *x) for x in listed]
@@ -212,8 +212,9 @@ class _Line:
         self.web_cues = [self._begin(words, x, i) for i, x in enumerate(web)]
         self.asks_birth = [x is not None and x.label == "date_of_birth" for x in self._number]
         self._any = self._spread(n, state.cue(), lambda label: True)
-        self.asks_address = [x is not None and x.label == "address" for x in self._any]
+        self.asks_address = [x is not None and x.label in ("address", HOUSE) for x in self._any]
         here = (x is not None and i - x.end < 4 for i, x in enumerate(self._any))
+        self.asks_house = [x is not None and x.label == HOUSE and i - x.end < 3 for i, x in enumerate(self._any)]
         self.asks_address_here = [a and b for a, b in zip(self.asks_address, here, strict=True)]
 
     def _spread(self, n: int, before: ActiveCue | None, counts: Callable[[str], bool]) -> list[ActiveCue | None]:

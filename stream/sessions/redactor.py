@@ -12,7 +12,7 @@ from stream.redaction.covers import Cover
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput, RedactedPart, RedactedUpdate
 from stream.redaction.policy import WORDS, RedactionPolicy
 from stream.redaction.release_limit import RuleView, TaggerView, find_release_limit
-from stream.redaction.released_text import ReleasedText
+from stream.redaction.released_text import NOTHING, ReleasedText
 from stream.redaction.replacements import hash_name
 from stream.redaction.rule_covers import DetectValues
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
@@ -175,7 +175,7 @@ class Redactor:
     def _publish(self, state: Session, name: str, segment: Segment, shown: str | None, final: bool) -> None:
         if shown is None:
             return
-        redactions = segment.redaction.released.redactions if segment.redaction else ()
+        source, released, redactions = segment.redaction.released if segment.redaction else NOTHING
         message = RedactedUpdate(
             session=self.hide_name(state.id),
             segment=self.hide_name(name),
@@ -187,7 +187,7 @@ class Redactor:
             offset=state.offset,
             redactions=tuple(RedactedPart(start=x.at, end=x.to, label=x.label) for x in redactions),
         )
-        self._messages.append(RedactedOutput(state.id, message))
+        self._messages.append(RedactedOutput(state.id, message, name, len(released), len(source)))
 
     def hide_name(self, name: str) -> str:
         """Return the keyed hash of an id or a speaker if the policy asks for it, else the name itself."""

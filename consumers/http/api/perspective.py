@@ -6,6 +6,7 @@ letters, of the tagger `moderation`, else of another tagger. TOXICITY without su
 clients must choose new thresholds.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from consumers.http.api.perspective_messages import (
     check_comment,
     read_request,
 )
-from consumers.http.api.perspective_text import LANGUAGE, Utf16, cut_sentences, detect_language
+from consumers.http.api.perspective_text import LANGUAGE, Utf16, cut_sentences, detect_language, is_plainly_english
 from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import google_problem
 from stream.engine.worker import WorkerFailed
@@ -116,7 +117,11 @@ def perspective_routes(
         try:
             wanted = read_request(await request.body(), AnalyzeRequest)
             dropped = _drop_unsupported(wanted, offered, request.query_params, drop_unsupported)
-            text, detected = _check_request(wanted, offered)
+            text = check_comment(wanted.comment, wanted.context)
+            _check_attributes(wanted.requested_attributes or {}, offered)
+            plain = is_plainly_english(text)
+            detected = LANGUAGE if plain else await asyncio.to_thread(detect_language, text)
+            _check_languages(wanted, detected)
             sentences = cut_sentences(text) if wanted.span_annotations else []
             texts = [text, *(text[a:b] for a, b in sentences if len(sentences) > 1)]
             caller = caller_of(request)
@@ -138,22 +143,17 @@ def perspective_routes(
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
 
 
-def _check_request(request: AnalyzeRequest, offered: Mapping[str, Source]) -> tuple[str, str]:
-    """Return the text to score and its language.
+def _check_languages(request: AnalyzeRequest, detected: str) -> None:
+    """Check that a text is English, by the request or else by what was detected.
 
     Raises:
-        AnalyzeRefused: the request cannot be fulfilled.
+        AnalyzeRefused: it is not.
     """
-    text = check_comment(request.comment, request.context)
-    requested = request.requested_attributes or {}
-    _check_attributes(requested, offered)
-    attribute = _quote(next(iter(requested)))
-    detected = detect_language(text)
+    attribute = _quote(next(iter(request.requested_attributes or {})))
     if others := [_quote(x) for x in request.languages or () if re.split("[-_]", x.lower())[0] != LANGUAGE]:
         raise _refuse_languages(attribute, others[:8], "requestedLanguages")
     if not request.languages and detected != LANGUAGE:
         raise _refuse_languages(attribute, [detected], "detectedLanguages")
-    return text, detected
 
 
 def _refuse_languages(attribute: str, languages: list[str], field: str) -> AnalyzeRefused:

@@ -99,8 +99,10 @@ class _Sample:
 
     def rates(self, weights: Floats) -> tuple[float, float, float]:
         """Return number, precision and recall of the other service's flags."""
-        count, hits = weights @ self.flagged, weights @ (self.flagged & self.truth)
-        return float(count), float(hits / max(count, 1e-9)), float(hits / max(weights @ self.truth, 1e-9))
+        count, hits, right = (
+            float(weights[rows].sum()) for rows in (self.flagged, self.flagged & self.truth, self.truth)
+        )
+        return count, hits / max(count, 1e-9), hits / max(right, 1e-9)
 
 
 def find_thresholds(
@@ -135,7 +137,7 @@ def find_thresholds(
     drawn: dict[str, list[float]] = {name: [] for name in aims}
     for _ in range(resamples):
         weights = rng.poisson(1.0, len(ours)).astype(np.float64)
-        if not 0 < weights @ sample.flagged < weights.sum() or not 0 < weights @ sample.truth < weights.sum():
+        if any(not 0 < weights[rows].sum() < weights.sum() for rows in (sample.flagged, sample.truth)):
             continue
         curve, rates = sample.curve(weights), sample.rates(weights)
         for name, choose in aims.items():

@@ -23,8 +23,8 @@ NAMES = ("toxicity", "severe_toxicity", "identity_attack", "insult", "profanity"
 PAGE = Path(__file__).parents[3] / "docs" / "perspective.md"
 SIX = ",".join(f'"{name.upper()}":{{}}' for name in NAMES[:6])
 FULL = (
-    '{"comment":{"text":"we met anna"},"languages":["en"],"requestedAttributes":{%s},"doNotStore":true,'
-    '"spanAnnotations":true,"context":{"entries":[]},"clientToken":"7","communityId":"films","sessionId":null}' % SIX
+    '{"comment":{"text":"we met anna"},"languages":["en"],"requestedAttributes":{' + SIX + '},"doNotStore":true,'
+    '"spanAnnotations":true,"context":{"entries":[]},"clientToken":"7","communityId":"films","sessionId":null}'
 )
 
 

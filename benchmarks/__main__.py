@@ -4,11 +4,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import commands, service_commands
+from benchmarks import commands, perspective_commands, service_commands
 from benchmarks.options import app
 from consumers.common.exit_codes import end_with_code
 
-COMMANDS = (commands, service_commands)
+COMMANDS = (commands, service_commands, perspective_commands)
 """Modules whose import registers the commands."""
 
 

@@ -34,9 +34,9 @@ def build(material: Material) -> list[Peer]:
         )
         shaped.save_model_to_file(str(fused))
         formats = [
-            PeerFormat("float32", _infer(plain), 1e-4),
-            PeerFormat("int8", _infer(_quantise(plain)), 0.1),
-            PeerFormat("int8 with fused layers", _infer(_quantise(fused)), 0.1),
+            PeerFormat("float32", make_infer(plain), 1e-4),
+            PeerFormat("int8", make_infer(quantise_model(plain)), 0.1),
+            PeerFormat("int8 with fused layers", make_infer(quantise_model(fused)), 0.1),
         ]
     given = (
         "exported from transformers; float32, and int8 as quantize_dynamic makes it (weights a scale a channel), as "
@@ -62,7 +62,8 @@ def export(model: Any, path: Path) -> None:
     )
 
 
-def _quantise(path: Path) -> Path:
+def quantise_model(path: Path) -> Path:
+    """Quantise an exported model dynamically to int8, a scale a channel; returns the new file."""
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -77,7 +78,8 @@ def _quantise(path: Path) -> Path:
     return small
 
 
-def _infer(path: Path) -> Infer:
+def make_infer(path: Path) -> Infer:
+    """Load an exported model for one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

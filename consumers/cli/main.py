@@ -23,6 +23,7 @@ from consumers.cli.purge import purge
 from consumers.cli.replay import replay
 from consumers.cli.serve import serve
 from consumers.cli.tag import tag
+from consumers.cli.thresholds import thresholds
 from consumers.cli.train import train
 from consumers.cli.verify import verify
 from consumers.cli.warm import warm
@@ -49,6 +50,7 @@ add_command(app, replay, RUN)
 add_command(app, broker, RUN)
 add_command(app, bench, INSPECT)
 add_command(app, evaluate, INSPECT)
+add_command(app, thresholds, INSPECT)
 add_command(app, verify, INSPECT)
 add_command(app, show_config, INSPECT, "config")
 add_command(app, show_help, INSPECT, "help")

@@ -18,7 +18,13 @@ from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
-from consumers.http.api.perspective import offered_attributes, perspective_routes
+from consumers.http.api.perspective import (
+    CHECKPOINT_HEADER,
+    describe_checkpoints,
+    offered_attributes,
+    perspective_routes,
+)
+from consumers.http.api.perspective_batch import batch_routes
 from consumers.http.api.perspective_discovery import discovery_routes
 from consumers.http.api.perspective_suggest import suggest_routes
 from consumers.http.api.redact import redact_routes
@@ -113,7 +119,7 @@ def _cors_middleware(settings: HttpSettings) -> Iterator[Middleware]:
             allow_origins=settings.allow_origins,
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
-            expose_headers=("Retry-After", *TRACE_HEADERS),
+            expose_headers=("Retry-After", CHECKPOINT_HEADER, *TRACE_HEADERS),
             max_age=600,
         )
 
@@ -130,7 +136,10 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     if gateway is not None:
         routes += label_routes(gateway, names)
         routes += redact_routes(gateway, worker.engine)
-        routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes)
+        model = worker.engine.labeller
+        checkpoints = describe_checkpoints(model.passes, model.checkpoints, model.precisions)
+        routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes, checkpoints)
+        routes += batch_routes()
         routes += suggest_routes(settings.suggestions_file, offered)
     routes += discovery_routes()
     if gateway is not None:

@@ -237,6 +237,7 @@ class HybridLabeller:
         self.passes = (tuple(head.name for head in self.heads),)
         self.text_scores = {head.name: head.text_scores.names for head in self.heads if head.text_scores}
         self.precisions = (tagger.encoder.precision,)
+        self.checkpoints = (tagger.encoder.identity.hex(),)
         self.span_labels = {
             head.name: frozenset(x[2:] for x in head.labels if x[:2] in ("B-", "I-")) for head in self.heads
         }

@@ -78,6 +78,7 @@ class MultiModelLabeller:
         self.passes = tuple(chain.from_iterable(labeller.passes for labeller in labellers))
         self.text_scores = {tagger: x for labeller in labellers for tagger, x in labeller.text_scores.items()}
         self.precisions = tuple(chain.from_iterable(labeller.precisions for labeller in labellers))
+        self.checkpoints = tuple(chain.from_iterable(labeller.checkpoints for labeller in labellers))
         self.span_labels = dict(chain.from_iterable(labeller.span_labels.items() for labeller in labellers))
         assert len(set(chain.from_iterable(self.passes))) == sum(map(len, self.passes)), "names must differ"
 

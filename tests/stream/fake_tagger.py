@@ -268,6 +268,7 @@ class FakeLabeller:
         self.poison = set(poison)
         self.passes = (tuple(names),)
         self.precisions = (precision,)
+        self.checkpoints = ("0123456789abcdef",)
         self.span_labels = dict.fromkeys(names, frozenset({"person", "place"}))
         self.text_scores = {name: tuple(text_scores[name]) for name in names if name in text_scores}
         self.model = model

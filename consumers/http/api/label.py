@@ -23,6 +23,8 @@ MAX_TEXTS = 256
 """Limit of texts in one request."""
 MAX_TEXT_CHARACTERS = 20_000
 """Limit of one text: longer ones may need more time than a request has."""
+SUBMITTED_AT_ONCE = 16
+"""Texts that are submitted before results are read: less than a client may have in progress."""
 LABEL_SECONDS = 60.0
 """Time limit of a request."""
 
@@ -137,17 +139,23 @@ async def label_texts(gateway: Gateway, texts: Sequence[str], group: str) -> lis
     """
     found: list[dict[str, Revision]] = [{} for _ in texts]
     async with asyncio.timeout(LABEL_SECONDS), gateway.client(sessions=len(texts), group=group) as client:
-        submitting = asyncio.create_task(_submit(client, texts))
+        submitting = None
         try:
+            if len(texts) <= SUBMITTED_AT_ONCE:
+                await _submit(client, texts)
+            else:
+                submitting = asyncio.create_task(_submit(client, texts))
             async for result in client.results():
                 if isinstance(result, LabellingFailed):
                     raise NotLabelled(f"text {result.offset}")
                 if isinstance(result, Revision):
                     found[result.offset][result.tagger] = result
-            await submitting
+            if submitting is not None:
+                await submitting
         finally:
-            submitting.cancel()
-            await asyncio.gather(submitting, return_exceptions=True)
+            if submitting is not None:
+                submitting.cancel()
+                await asyncio.gather(submitting, return_exceptions=True)
     return found
 
 

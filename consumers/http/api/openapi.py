@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.formats.registry import AUTO, FORMATS
-from consumers.http.api import perspective, perspective_discovery
+from consumers.http.api import perspective
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
 from consumers.http.api.perspective_messages import MAX_COMMENT_BYTES, NOT_BLANK, AnalyzeResponse, SuggestResponse
 from consumers.http.api.perspective_suggest import MAX_NAME, MAX_SUGGESTED, SUGGEST_PATHS
 from consumers.http.api.redact import RedactResponse, known_labels
 from consumers.http.api.stream import CloseCode, StreamError
-from consumers.http.guard.auth import COOKIE
+from consumers.http.guard.auth import BATCH_PATHS, COOKIE, DISCOVERY_PATHS
 from consumers.http.guard.tickets import TICKET_SECONDS, TicketResponse
 from consumers.http.settings import HttpSettings
 from stream.engine.engine import Engine
@@ -122,7 +122,6 @@ def describe_api(
         "/readyz": {"get": _open("Whether the process can take work", _answers("Readiness", 200, 503))},
         "/metrics": {"get": _open("Metrics for Prometheus", {"200": metrics})},
         "/openapi.json": {"get": _operation("This description", description)},
-        perspective_discovery.PATH: {"get": _discover(description)},
         "/v1/label": {"post": _label(names)},
         "/v1/redact": {"post": _redact()},
         "/v1/stream": {"get": _stream()},
@@ -130,6 +129,8 @@ def describe_api(
     }
     paths |= {path: {"post": {**_analyze(), "security": keyed}} for path in perspective.PATHS}
     paths |= {path: {"post": {**_suggest(), "security": keyed}} for path in SUGGEST_PATHS}
+    paths |= {path: {"get": _discover(description)} for path in DISCOVERY_PATHS}
+    paths |= {path: {"post": _batch()} for path in BATCH_PATHS}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hearken", "version": "1", "description": _ABOUT, "license": _LICENSE},
@@ -302,6 +303,22 @@ def _suggest() -> Json:
     about = "Kept as training data if the operator names a file for it, and otherwise nowhere."
     body = _body("SuggestRequest")
     return {"summary": "Suggest scores of a comment", "description": about, "requestBody": body, "responses": answers}
+
+
+def _batch() -> Json:
+    answers = {
+        "200": _content({"type": "string"}, "An answer for each request, in order", "multipart/mixed"),
+        **_answers("GoogleProblem", 400, 403, 405, 408, 413, 415, 429, 500, 503),
+    }
+    about = "Requests to Perspective's endpoints, each with its own key, as application/http in multipart/mixed."
+    body = {"required": True, "content": {"multipart/mixed": {"schema": {"type": "string"}}}}
+    return {
+        "summary": "Several comments in one",
+        "description": about,
+        "requestBody": body,
+        "responses": answers,
+        "security": [],
+    }
 
 
 def _stream() -> Json:

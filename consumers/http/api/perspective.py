@@ -6,6 +6,7 @@ letters, of the tagger `moderation`, else of another tagger. TOXICITY without su
 clients must choose new thresholds.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from consumers.http.api.perspective_messages import (
     check_comment,
     read_request,
 )
-from consumers.http.api.perspective_text import LANGUAGE, Utf16, cut_sentences, detect_language
+from consumers.http.api.perspective_text import LANGUAGE, Utf16, cut_sentences, detect_language, is_plainly_english
 from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import google_problem
 from stream.engine.worker import WorkerFailed
@@ -44,6 +45,8 @@ ATTRIBUTES = (ATTRIBUTE, "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFAN
 """Attributes that text scores can answer."""
 SAME = {"OBSCENE": "PROFANITY"}
 """Other names of attributes."""
+CHECKPOINT_HEADER = "x-hearken-checkpoint"
+"""Header of answers with scores: what they are a function of, beside the text."""
 NAME_ENDS = "(_EXPERIMENTAL)?(@[0-9]{1,9})?"
 """Pattern of what may follow an attribute's name: it changes nothing, and is in the answer as it was asked for."""
 _NAME_ENDS = re.compile(NAME_ENDS + "$")
@@ -80,6 +83,16 @@ def offered_attributes(names: Sequence[str], text_scores: Mapping[str, Sequence[
     return offered
 
 
+def describe_checkpoints(passes: Sequence[Sequence[str]], checkpoints: Sequence[str], formats: Sequence[str]) -> str:
+    """Return the value of `CHECKPOINT_HEADER`: each checkpoint's digest, taggers and number format.
+
+    Args:
+        passes: taggers by pass; the others have one item for each.
+    """
+    parts = zip(passes, checkpoints, formats, strict=True)
+    return ", ".join(f"{digest}; taggers={'+'.join(names)}; format={number}" for names, digest, number in parts)
+
+
 def base_name(name: str) -> str:
     """Return the name under which an attribute may be offered, without its version and by its usual name."""
     bare = _NAME_ENDS.sub("", name, count=1)
@@ -87,13 +100,14 @@ def base_name(name: str) -> str:
 
 
 def perspective_routes(
-    gateway: Gateway, offered: Mapping[str, Source], drop_unsupported: bool = False
+    gateway: Gateway, offered: Mapping[str, Source], drop_unsupported: bool = False, checkpoints: str = ""
 ) -> list[BaseRoute]:
     """Return the routes of `comments:analyze`.
 
     Args:
         offered: the attributes, from `offered_attributes`.
         drop_unsupported: leave attributes that are not offered out of the answer, unless a request says otherwise.
+        checkpoints: value of `CHECKPOINT_HEADER`.
     """
 
     async def analyze(request: Request) -> Response:
@@ -103,7 +117,11 @@ def perspective_routes(
         try:
             wanted = read_request(await request.body(), AnalyzeRequest)
             dropped = _drop_unsupported(wanted, offered, request.query_params, drop_unsupported)
-            text, detected = _check_request(wanted, offered)
+            text = check_comment(wanted.comment, wanted.context)
+            _check_attributes(wanted.requested_attributes or {}, offered)
+            plain = is_plainly_english(text)
+            detected = LANGUAGE if plain else await asyncio.to_thread(detect_language, text)
+            _check_languages(wanted, detected)
             sentences = cut_sentences(text) if wanted.span_annotations else []
             texts = [text, *(text[a:b] for a, b in sentences if len(sentences) > 1)]
             caller = caller_of(request)
@@ -120,27 +138,22 @@ def perspective_routes(
         answer = _make_response(wanted, text, sentences or [(0, len(text))], offered, found)
         answer.languages, answer.detected_languages = wanted.languages or [detected], [detected]
         answer.unsupported_attributes = dropped
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return Response(msgspec.json.encode(answer), 200, {CHECKPOINT_HEADER: checkpoints}, "application/json")
 
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
 
 
-def _check_request(request: AnalyzeRequest, offered: Mapping[str, Source]) -> tuple[str, str]:
-    """Return the text to score and its language.
+def _check_languages(request: AnalyzeRequest, detected: str) -> None:
+    """Check that a text is English, by the request or else by what was detected.
 
     Raises:
-        AnalyzeRefused: the request cannot be fulfilled.
+        AnalyzeRefused: it is not.
     """
-    text = check_comment(request.comment, request.context)
-    requested = request.requested_attributes or {}
-    _check_attributes(requested, offered)
-    attribute = _quote(next(iter(requested)))
-    detected = detect_language(text)
+    attribute = _quote(next(iter(request.requested_attributes or {})))
     if others := [_quote(x) for x in request.languages or () if re.split("[-_]", x.lower())[0] != LANGUAGE]:
         raise _refuse_languages(attribute, others[:8], "requestedLanguages")
     if not request.languages and detected != LANGUAGE:
         raise _refuse_languages(attribute, [detected], "detectedLanguages")
-    return text, detected
 
 
 def _refuse_languages(attribute: str, languages: list[str], field: str) -> AnalyzeRefused:

@@ -1,7 +1,7 @@
 """Requests and responses of Perspective's API, and its way of refusing.
 
 Requests are read as leniently as Google's servers read them: keys may lack their quotes, and fields may have their
-names with underscores. Only these endpoints do that.
+names with underscores; numbers and truth values may be strings. Only these endpoints do that.
 """
 
 import re
@@ -15,6 +15,8 @@ from consumers.http.api.label import RequestRefused, decode_body
 PROBABILITY = "PROBABILITY"
 NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
 """Pattern of a character that is neither white space nor a control character: a comment has at least one."""
+PLAIN_TYPES = (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", 0, 1)
+"""Types of a text that is taken as it is; the numbers are those of the enumeration."""
 MAX_COMMENT_BYTES = 20_480
 """Limit of a comment in bytes of UTF-8."""
 _NOT_BLANK = re.compile(NOT_BLANK)
@@ -35,7 +37,7 @@ class TextEntry(msgspec.Struct):
     """Text of a comment; the only supported `type` is PLAIN_TEXT."""
 
     text: str | None = None
-    type: str | None = None
+    type: int | str | None = None
 
 
 class AttributeParameters(msgspec.Struct, rename="camel"):
@@ -165,7 +167,7 @@ def read_request(body: bytes, kind: type[T]) -> T:
             raise
         decoded = decode_body(quoted, dict[str, Any])
     try:
-        return msgspec.convert(_rename_fields(decoded, kind), kind)
+        return msgspec.convert(_rename_fields(decoded, kind), kind, strict=False)
     except msgspec.ValidationError as error:
         raise RequestRefused("invalid_message", explain_type_error(body, error)) from None
 
@@ -214,7 +216,7 @@ def check_comment(comment: TextEntry | None, context: CommentContext | None) -> 
     text = comment.text or ""
     if not _NOT_BLANK.search(text):
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
-    if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
+    if comment.type not in PLAIN_TYPES:
         raise AnalyzeRefused("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
     if context and context.entries and context.article_and_parent_comment:
         both = "Context can have either entries or article_and_parent_comment, but not both"

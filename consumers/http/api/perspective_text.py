@@ -4,6 +4,9 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 LANGUAGE = "en"
 """The language that is scored."""
@@ -11,8 +14,10 @@ UNKNOWN = "und"
 """What BCP 47 calls a language that cannot be told."""
 MAX_SENTENCES = 64
 """Limit of the sentences of one text; those beyond it are parts of the last one."""
-MIN_HITS = 3
-"""Function words of a language that a text needs to count as not English."""
+MIN_WORDS, MIN_LETTERS = 4, 16
+"""What a text in Latin letters needs to count as not English: less than that is a guess."""
+MAX_ENGLISH, MIN_SURE = 0.02, 0.85
+"""Largest probability that such a text is English, and smallest one that it is one of the three likeliest languages."""
 
 _END = re.compile(r"[.!?…。！？]+[\"'”’)\]}»]*(?=\s)|[。！？]+|[\n\r\x85\u2028\u2029]+")
 _ABBREVIATION = re.compile(
@@ -40,62 +45,15 @@ _SCRIPTS = {
 _MANY = 256
 """Letters and words that are looked at: a language is told by few."""
 
-FUNCTION_WORDS = {
-    LANGUAGE: (
-        "the a an and or but if of to in on at by for from with about is are was were be been am do does did have "
-        "has had not no so as that this these those it its he she his her him they them their we us our you your "
-        "i my me what who how when why where there here just like can could will would should all some any get "
-        "got go im dont u ur up out off then than too very because cant"
-    ),
-    "de": (
-        "der das ist und nicht ich du wir ihr sie ein eine einen einem einer dem den des mit auf für von zu zum "
-        "zur auch aber oder wenn dass wie nur noch schon mich mir dich dir uns euch sich doch damit bitte sind "
-        "bin bist hast habe haben wird kann bei nach über aus kein keine mein dein sein dieser diese dieses immer "
-        "sehr"
-    ),
-    "fr": (
-        "le la les un une des du et est pas je tu il elle nous vous ils elles que qui dans avec sur pour mais ou "
-        "où donc ce cette ces mon ton son ma ta sa mes tes ses très plus suis es sont être avoir fait c'est j'ai "
-        "n'est tout bien aussi comme par aux ne se quoi"
-    ),
-    "es": (
-        "no me el la los las un una unos y es que de del en con por para pero como muy más yo tú él ella ellos "
-        "nosotros usted ustedes mi tu su se lo le les este esta esto ese esa eso son está estás estoy hay cuando "
-        "porque qué quién todo también ya sin sobre eres"
-    ),
-    "pt": (
-        "o os um uma e é não que de do da dos das em no na nos nas com por para mas como muito mais eu tu ele ela "
-        "eles nós você vocês meu minha teu seu sua se isso este esta esse essa são está estou foi quando porque "
-        "também já sem tudo pra"
-    ),
-    "it": (
-        "il lo la gli le un uno una e è non che di del della dei delle con per ma come molto più io tu lui lei "
-        "noi voi loro mio mia tuo tua suo sua si questo questa quello sono sei siamo ho hai anche perché quando "
-        "tutto ci cosa nel nella"
-    ),
-    "nl": (
-        "de het een en is niet ik je jij hij zij wij jullie van voor met op aan te dat dit die er maar ook als "
-        "dan nog wel geen mijn jouw zijn haar heeft heb hebben wordt naar bij uit omdat waarom hoe wat zo"
-    ),
-    "sv": (
-        "och att det är inte jag du han hon vi ni de en ett som på av för med till om men så har hade var vara "
-        "från min din sin detta den där här när vad mycket också"
-    ),
-    "pl": (
-        "i w na z do nie to jest się że jak co ale czy ja ty on ona my wy oni tak już tylko dla po od za przez "
-        "jego jej mnie cię ten ta są był była być mam masz"
-    ),
-    "tr": (
-        "ve bir bu da de için ile çok ama ne mi mı değil ben sen biz siz onlar gibi daha var yok olarak kadar her "
-        "şey senin benim neden nasıl"
-    ),
-    "id": (
-        "yang dan di ke dari ini itu tidak saya kamu aku dia kami kita mereka adalah untuk dengan pada juga akan "
-        "sudah ada bisa karena seperti apa sangat jangan"
-    ),
-}
-"""Frequent words of the languages that are told apart. Words that several have count for each of them."""
-_LANGUAGES = {name: frozenset(words.split()) for name, words in FUNCTION_WORDS.items()}
+_WORDS_OF_ENGLISH = (
+    "the and if by from with about are were been did does has have having not that this these those it its it's she "
+    "him they them their our us you your you're my who how what when why where there here just like could can't don't "
+    "would should some any get got because than then too very out up now know think want said one"
+)
+_ENGLISH_WORDS = frozenset(_WORDS_OF_ENGLISH.split())
+"""Frequent words that hardly any other language has."""
+_LIKE_ENGLISH = frozenset({LANGUAGE, "pcm", "sco", "zxx", "und"})
+"""English, what is close to it, and what is no language."""
 
 
 def cut_sentences(text: str) -> list[tuple[int, int]]:
@@ -125,25 +83,51 @@ def _trim(text: str, begin: int, end: int) -> tuple[int, int] | None:
     return (begin + left, begin + len(part.rstrip())) if part.strip() else None
 
 
+def is_plainly_english(text: str) -> bool:
+    """Whether frequent English words tell the language of a text, so that `detect_language` is not needed."""
+    words = _WORD.findall(text.lower())[:_MANY]
+    hits = sum(word.replace("’", "'") in _ENGLISH_WORDS for word in words)
+    return text.isascii() and hits >= 2 and hits * 8 >= len(words)
+
+
 def detect_language(text: str) -> str:
-    """Return the language of a text, in doubt English.
+    """Return the language of a text (BCP 47), in doubt English.
 
     A text counts as another language if most of its letters are of a script that English is not written in, or if it
-    has at least `MIN_HITS` different function words of one language of `FUNCTION_WORDS`, more than twice as many as
-    English ones that this language does not have. Names, emoji and a few words in Latin letters are never a reason.
+    has enough words and py3langid is sure. Names, emoji and a few words in Latin letters are never a reason. The first
+    call loads its model, which takes half a second.
     """
+    if is_plainly_english(text):
+        return LANGUAGE
     letters = _LETTER.findall(text)[:_MANY]
+    script = None if text.isascii() else _detect_script(letters)
+    if script is None and (len(letters) < MIN_LETTERS or len(_WORD.findall(text)) < MIN_WORDS):
+        return LANGUAGE
+    ranked = _load_identifier().rank(" ".join(_WORD.findall(text)[:_MANY]))
+    likeliest, probability = ranked[0]
+    if script is not None:
+        return str(likeliest) if probability >= MIN_SURE else script
+    english = sum(share for name, share in ranked if name in _LIKE_ENGLISH)
+    is_sure = english <= MAX_ENGLISH and sum(share for _, share in ranked[:3]) >= MIN_SURE
+    return str(likeliest) if is_sure else LANGUAGE
+
+
+@cache
+def _load_identifier() -> Any:
+    from py3langid import langid
+
+    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+
+
+def _detect_script(letters: Sequence[str]) -> str | None:
+    """Return the usual language of the script of most letters, None if it is that of English."""
     scripts = Counter(unicodedata.name(x, UNKNOWN).partition(" ")[0] for x in letters)
     foreign = {name: count for name, count in scripts.items() if name in _SCRIPTS}
-    if sum(foreign.values()) * 2 > len(letters):
-        if foreign.get("HIRAGANA", 0) + foreign.get("KATAKANA", 0):
-            return "ja"
-        return _SCRIPTS[max(foreign, key=foreign.__getitem__)]
-    words = {x.lower().replace("’", "'") for x in _WORD.findall(text)[:_MANY]}
-    hits = {name: words & known for name, known in _LANGUAGES.items()}
-    best = max(hits, key=lambda name: len(hits[name]))
-    is_sure = len(hits[best]) >= MIN_HITS and len(hits[best]) > 2 * len(hits[LANGUAGE] - hits[best])
-    return best if is_sure else LANGUAGE
+    if sum(foreign.values()) * 2 <= len(letters):
+        return None
+    if foreign.get("HIRAGANA", 0) + foreign.get("KATAKANA", 0):
+        return "ja"
+    return _SCRIPTS[max(foreign, key=foreign.__getitem__)]
 
 
 class Utf16:

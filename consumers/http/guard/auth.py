@@ -31,13 +31,18 @@ from consumers.http.settings import HttpSettings
 PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths of those who watch over the service. They are answered when all limits are reached."""
 LOGIN_PATH = "/login"
-PUBLIC_PATHS = PROBE_PATHS | {LOGIN_PATH, "/$discovery/rest"}
+DISCOVERY_PATHS = ("/$discovery/rest", "/discovery/v1/apis/commentanalyzer/v1alpha1/rest")
+BATCH_PATHS = ("/batch", "/batch/commentanalyzer/v1alpha1")
+"""Paths of batches, which need no token: each request inside shows its own."""
+PUBLIC_PATHS = PROBE_PATHS | {LOGIN_PATH, *DISCOVERY_PATHS, *BATCH_PATHS}
 """Paths that need no token, because they expose no session and no text."""
 KEY_PATH_SUFFIXES = ("/comments:analyze", "/comments:suggestscore")
 COOKIE = "hearken"
 COOKIE_SECONDS = 7 * 24 * 3600
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOKEN = "hearken_token"
+_CHALLENGE = 'Bearer realm="hearken"'
+"""With a realm: Python's httplib2, which Google's client uses, cannot parse a challenge without any parameter."""
 
 
 class AuthMiddleware:
@@ -96,7 +101,7 @@ class AuthMiddleware:
             return RedirectResponse("/login", 303)
         detail = "send Authorization: Bearer with the token that the service was given as HEARKEN_HTTP_TOKEN"
         reason: RefusalReason = "wrong_token" if shown else "no_token"
-        return self._refusal(401, reason, detail, {"www-authenticate": "Bearer"})
+        return self._refusal(401, reason, detail, {"www-authenticate": _CHALLENGE})
 
     def _find_token(self, request: HTTPConnection, shown: list[str], is_own: bool) -> int | None:
         """Return the number of the token that a request shows, or that signed its cookie or ticket."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from consumers.http.guard.limits import too_large
+from consumers.http.guard.limits import body_limit, too_large
 from consumers.http.guard.problem import RequestProblem, problem
 from consumers.http.ops.traffic import HttpTraffic
 from consumers.http.settings import HttpSettings
@@ -27,7 +27,7 @@ class BodyEncodingMiddleware:
 
     def __init__(self, app: ASGIApp, settings: HttpSettings, traffic: HttpTraffic) -> None:
         self._app = app
-        self._limit = settings.max_body_bytes
+        self._settings = settings
         self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,10 +40,11 @@ class BodyEncodingMiddleware:
             detail = f"this Content-Encoding is not read; send the body as it is, or with one of: {_ACCEPTED}"
             refusal = problem(415, "unsupported_encoding", detail, {"accept-encoding": _ACCEPTED})
             return await refusal(scope, receive, send)
-        await self._app(scope, self._decompress(receive, _WINDOW_BITS[encodings[0]]), send)
+        limit = body_limit(self._settings, scope["path"])
+        await self._app(scope, self._decompress(receive, _WINDOW_BITS[encodings[0]], limit), send)
 
-    def _decompress(self, receive: Receive, window_bits: int) -> Receive:
-        """Wrap `receive`: return the decompressed body."""
+    def _decompress(self, receive: Receive, window_bits: int, limit: int) -> Receive:
+        """Wrap `receive`: return the decompressed body, which has at most `limit` bytes."""
         stream, size, complete = _Decompressor(window_bits), 0, False
 
         async def receive_decompressed() -> Message:
@@ -56,8 +57,8 @@ class BodyEncodingMiddleware:
                 for part in stream.feed(message.get("body", b"")):
                     parts.append(part)
                     size += len(part)
-                    if size > self._limit:
-                        raise too_large(self._limit, self._traffic, "a decompressed body")
+                    if size > limit:
+                        raise too_large(limit, self._traffic, "a decompressed body")
                 complete = not message.get("more_body", False)
                 if complete:
                     stream.finish()

@@ -1,6 +1,5 @@
 """Security headers of every response: no foreign resources, no inline scripts, no framing."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECURITY_HEADERS = {
@@ -15,6 +14,9 @@ SECURITY_HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 
+_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_NAMES = frozenset(name for name, _ in _HEADERS)
+
 
 class SecurityHeadersMiddleware:
     """Adds the security headers, and `cache-control: no-store` unless a route sets that header."""
@@ -27,10 +29,10 @@ class SecurityHeadersMiddleware:
 
         async def send_safely(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("cache-control", "no-store")
+                given = [x for x in message.get("headers", ()) if x[0] not in _NAMES]
+                if not any(name == b"cache-control" for name, _ in given):
+                    given.append((b"cache-control", b"no-store"))
+                message = {**message, "headers": given + _HEADERS}
             await send(message)
 
         await self._app(scope, receive, send_safely)

@@ -9,6 +9,41 @@ from consumers.http.guard.open_connections import OpenConnections
 from consumers.http.guard.write_watch import WriteWatch
 
 
+class CorkedTransport:
+    """Transport of a connection that writes once an iteration of the event loop: a short answer is one packet.
+
+    uvicorn writes the head of an answer, its body and its end apart. Each is a call of the system that lets the compute
+    thread go on, and then waits for it.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.inner = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def write(self, data: bytes) -> None:
+        """Write at the end of this iteration."""
+        if not data:
+            return
+        if not self._waiting:
+            self._loop.call_soon(self.flush)
+        self._waiting.append(data)
+
+    def flush(self) -> None:
+        """Write what waits now."""
+        if self._waiting:
+            data, self._waiting = b"".join(self._waiting), []
+            self.inner.write(data)
+
+    def close(self) -> None:
+        """Close when what was written is sent."""
+        self.flush()
+        self.inner.close()
+
+
 class GuardedHttpProtocol(H11Protocol):
     """Ends connections that send no request, or headers too slowly, and those that do not take what is sent.
 
@@ -31,7 +66,7 @@ class GuardedHttpProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Start the timer."""
-        super().connection_made(transport)
+        super().connection_made(CorkedTransport(transport, self.loop))  # type: ignore[arg-type]  # it passes the rest on
         self._watch = WriteWatch(transport, self._table.settings.send_seconds, self._table.traffic)
         self._table.add(self, self.client[0] if self.client else "")
         self._schedule_check()
@@ -48,6 +83,9 @@ class GuardedHttpProtocol(H11Protocol):
         """Hand the connection to the WebSocket protocol."""
         self._table.remove(self)
         self._watch.stop()
+        corked: Any = self.transport
+        corked.flush()
+        self.transport = corked.inner
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from consumers.http.guard.auth import LOGIN_PATH, PROBE_PATHS, PUBLIC_PATHS, token_number
+from consumers.http.guard.auth import BATCH_PATHS, LOGIN_PATH, PROBE_PATHS, PUBLIC_PATHS, token_number
 from consumers.http.guard.open_connections import client_network
 from consumers.http.guard.problem import RequestProblem, problem
 from consumers.http.ops.traffic import HttpTraffic, RefusalReason
@@ -23,6 +23,8 @@ from consumers.http.settings import HttpSettings
 
 MAX_LOGIN_BYTES = 4096
 """Limit of the body of a login, which anybody may send."""
+BATCH_BODIES = 8
+"""Limit of a batch, as a multiple of that of other bodies."""
 MAX_RATES = 4096
 """Limit of callers whose rate is known; the one that was quiet longest is forgotten first, and starts afresh."""
 _CALLER = "hearken_caller"
@@ -159,9 +161,7 @@ class LimitsMiddleware:
 
     def _limit_body(self, scope: Scope, receive: Receive) -> Receive:
         """Wrap `receive`: refuse a body that is too large, whatever its content-length says, or too slow."""
-        limit, seconds = self._settings.max_body_bytes, self._settings.request_seconds
-        if scope["path"] == LOGIN_PATH:
-            limit = min(limit, MAX_LOGIN_BYTES)
+        limit, seconds = body_limit(self._settings, scope["path"]), self._settings.request_seconds
         content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         until = asyncio.get_running_loop().time() + seconds
         size, complete = 0, False
@@ -196,6 +196,13 @@ def caller_of(connection: HTTPConnection) -> HttpCaller:
     caller = connection.scope["state"][_CALLER]
     assert isinstance(caller, HttpCaller)
     return caller
+
+
+def body_limit(settings: HttpSettings, path: str) -> int:
+    """Return the limit of a request's body in bytes."""
+    if path in BATCH_PATHS:
+        return BATCH_BODIES * settings.max_body_bytes
+    return min(settings.max_body_bytes, MAX_LOGIN_BYTES) if path == LOGIN_PATH else settings.max_body_bytes
 
 
 def too_large(limit: int, traffic: HttpTraffic, what: str = "a body") -> RequestProblem:

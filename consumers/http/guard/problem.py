@@ -15,7 +15,7 @@ from consumers.http.guard.headers import SECURITY_HEADERS
 
 CLIENT_GONE = 499
 """Status in metrics and the access log of requests whose client has gone (nginx has it too)."""
-GOOGLE_PATHS = ("/v1alpha1/", "/v1/comments:", "/$discovery/")
+GOOGLE_PATHS = ("/v1alpha1/", "/v1/comments:", "/$discovery/", "/discovery/", "/batch")
 """Beginnings of the paths with Google's errors."""
 _GOOGLE_STATUS = {
     400: "INVALID_ARGUMENT",

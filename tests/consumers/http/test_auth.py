@@ -25,7 +25,7 @@ async def test_everything_but_health_and_metrics_needs_the_token(path: str) -> N
     async with asking(make_context(token=TOKEN), "hearken.example") as client:
         refused = await client.get(path)
         assert refused.status_code == 401
-        assert refused.headers["www-authenticate"] == "Bearer"
+        assert refused.headers["www-authenticate"] == 'Bearer realm="hearken"'
         assert refused.json()["error"] == "no_token"
         assert (await client.get(path, headers=bearer(TOKEN))).status_code != 401
 

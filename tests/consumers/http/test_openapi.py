@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from consumers.http.api.gateway import Gateway
 from consumers.http.app import build_app
+from consumers.http.guard.auth import BATCH_PATHS, DISCOVERY_PATHS
 from consumers.http.live.model import LiveModel
 from consumers.http.live.static_files import page_routes
 from consumers.http.server import bind_socket, serve_http
@@ -113,7 +114,7 @@ def test_all_that_can_be_asked_is_described() -> None:
     asked = {(x.path, method.lower()) for x in app.routes if isinstance(x, Route) for method in x.methods or ()}
     missing = {(path, method) for path, method in asked if method != "head" and method not in told.get(path, {})}
     assert {path for path, _ in missing} == FOR_PEOPLE
-    assert set(told) == {*PATHS, "/v1/comments:analyze", "/v1/comments:suggestscore"}
+    assert set(told) == {*PATHS, "/v1/comments:analyze", "/v1/comments:suggestscore", *BATCH_PATHS, *DISCOVERY_PATHS}
 
 
 def test_a_token_is_asked_for_where_there_is_one() -> None:

@@ -170,7 +170,7 @@ async def test_the_key_may_stand_in_the_address_or_in_either_header() -> None:
             error = check(response, 401, "UNAUTHENTICATED")
             assert error["message"].startswith("API key not valid. Please pass a valid API key.")
             assert error["details"][0]["reason"] == "API_KEY_INVALID"
-            assert response.headers["www-authenticate"] == "Bearer"
+            assert response.headers["www-authenticate"] == 'Bearer realm="hearken"'
 
 
 async def test_refusals_before_a_request_is_read_have_googles_shape_here_only() -> None:

@@ -16,6 +16,13 @@ FOREIGN = {
     "ru": "\u043f\u0440\u0438\u0432\u0435\u0442",
     "ja": "\u3053\u3093\u306b\u3061\u306f\u4e16\u754c",
     "zh": "\u4f60\u597d\u4e16\u754c",
+    "cs": "V\u010dera jsme nev\u011bd\u011bli, co s t\u00edm m\u00e1me d\u011blat, a tak jsme \u0161li dom\u016f",
+    "fi": "Emme tienneet eilen, mit\u00e4 meid\u00e4n pit\u00e4isi tehd\u00e4",
+    "hu": "Tegnap nem tudtuk, mit kellene tenn\u00fcnk ezzel",
+    "ro": "Nu am stiut ieri ce ar trebui sa facem cu asta",
+    "tl": "Hindi namin alam kung ano ang gagawin kahapon",
+    "id": "Kemarin kami tidak tahu apa yang harus dilakukan",
+    "uk": "\u0421\u044c\u043e\u0433\u043e\u0434\u043d\u0456 \u0456 \u0432\u0447\u043e\u0440\u0430",
     "el": "\u03ba\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1",
 }
 ENGLISH = [
@@ -28,6 +35,15 @@ ENGLISH = [
     "he said das ist gut and i was like ok whatever",
     "\U0001f600 42",
     "a",
+    "gg wp noob team lmao rekt",
+    "bruh moment fr fr no cap",
+    "Pasta carbonara: pancetta, pecorino, guanciale",
+    "thx 4 the ride m8 c u l8r",
+    "omg so gooood yesss queen slay",
+    "Borussia Dortmund v Bayern Munich kick off 8pm",
+    "ur mom gay lol kys",
+    "gimme gimme gimme moar cookies pls",
+    "Zeitgeist, schadenfreude and kindergarten came from German",
 ]
 
 

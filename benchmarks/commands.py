@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.harness.progress import show_progress
-from benchmarks.harness.tables import save_json, show_report
+from benchmarks.harness.tables import print_tables, save_json, show_report
 from consumers.common.settings import (
     DEFAULT_POLICY,
     DEFAULT_TAGGER,
@@ -140,17 +140,16 @@ def labels(
 
 @app.command()
 def redaction(
-    data: Annotated[list[str], typer.Option(help='JSON Lines file, or "generated:K/N" for one fold of the generator.')],
-    tagger: Annotated[str, typer.Option(help="Tagger of personal data, measured alone and with the rules.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 2000,
+    tagger: TaggerOption = "pii",
+    calls: Annotated[int, typer.Option(min=10, help="Made-up dialogues to draw; the spoken ones are fed.")] = 400,
     out: OutOption = None,
 ) -> None:
-    """Personal data that stays readable, and what else is covered: final texts, and text that goes out live."""
-    from benchmarks.redaction import redaction_tables, run_redaction
+    """Time of a word with redaction of everything against without; what leaks is measured by hearken evaluate."""
+    from benchmarks.redaction_cost import cost_tables, measure_cost
 
     with usage_errors(), show_progress("redaction") as progress:
-        report = run_redaction(data, tagger, limit, progress)
-    show_report(redaction_tables(report), out, "redaction", report)
+        found = measure_cost(tagger, calls, progress)
+    show_report(cost_tables(found), out, "redaction", found)
 
 
 @app.command()
@@ -320,3 +319,21 @@ def report(
                 typer.echo(save_json(keep, name, found), err=True)
         for path in write_report(keep, out):
             typer.echo(path)
+
+
+@app.command()
+def savings(
+    results: Annotated[Path, typer.Argument(help="peers.json of `peers --out FOLDER` or of `report`.")],
+    core_month: Annotated[float, typer.Option(min=0.0, metavar="DOLLARS", help="Price of a core for a month.")] = 30.0,
+    share: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of a core that is used at most.")] = 0.7,
+    out: Annotated[Path | None, typer.Option(help="Folder with performance.md, whose block is rewritten.")] = None,
+) -> None:
+    """Cores and money for 100, 1,000 and 10,000 live speakers: Hearken, its peers, and the best of them debounced."""
+    from benchmarks.report.run import read_peers, write_savings
+    from benchmarks.report.savings import savings_table
+
+    with usage_errors():
+        report = read_peers(results)
+        print_tables([savings_table(report, core_month, share)])
+        if out is not None:
+            typer.echo(write_savings(report, core_month, share, out))

@@ -126,9 +126,7 @@ class ResumableStream:
     def resume(self) -> list[bytes]:
         """Begin a new connection; returns the frames that it starts with. `take_answers` may have some, too."""
         self._begin_connection()
-        again = sorted(
-            (x for name in self.state.sessions for x in self._to_send_again(name)), key=lambda numbered: numbered[0]
-        )
+        again = [x for name in self.state.sessions for x in self._to_send_again(name)]
         frames = []
         for number, update in again:
             self._known.add((update.session, update.segment))
@@ -184,23 +182,34 @@ class ResumableStream:
         return whole
 
     def _to_send_again(self, session: str) -> Iterator[tuple[int, Update]]:
-        """Yield the updates of a session that a new connection needs, with their numbers, newest first."""
+        """Yield the updates of a session that a new connection needs, with their numbers.
+
+        Those that closed come in the order in which they did, then open ones in the order in which they opened: what
+        closes later sees the same context.
+        """
         ended = self.state.session(session).ended
         latest = {
-            key: (number, replace(x, final=ended or self.state.segment(*key).final))
+            key: (number, replace(x, final=self.state.segment(*key).final))
             for key, (number, x) in self._latest.items()
             if key[0] == session
         }
         answered = {key for key, (number, x) in latest.items() if x.final and self._is_answered(key, number)}
         if ended and len(answered) == len(latest):
             return
-        words = closed = 0
-        for key, numbered in reversed(latest.items()):
-            if key in answered:
-                words, closed = words + len(numbered[1].text.split()), closed + 1
-                if closed > MAX_CLOSED if self._redacted else words > CONTEXT_WORDS:
-                    continue
-            yield numbered
+        # Those that the end of the session closes do so in the order in which they opened.
+        closed = sorted(
+            (number, key)
+            for key, (number, x) in latest.items()
+            if x.final and (not ended or self._latest[key][1].final)
+        )
+        words, kept = 0, set()
+        for count, (_, key) in enumerate(reversed(closed)):
+            words += len(latest[key][1].text.split())
+            if key not in answered or (count < MAX_CLOSED if self._redacted else words <= CONTEXT_WORDS):
+                kept.add(key)
+        yield from (latest[key] for _, key in closed if key in kept)
+        own = {key for _, key in closed}
+        yield from (numbered for key, numbered in latest.items() if key not in own)
 
     def _is_answered(self, key: Key, number: int) -> bool:
         """Whether all taggers have told the final labels of a segment, or all of its text was released."""

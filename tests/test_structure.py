@@ -9,7 +9,7 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("consumers", "stream", "encoder")
-BESIDE = ("hearken", "benchmarks", "tests", "configs", "docker", "docs")
+BESIDE = ("hearken", "benchmarks", "tests", "configs", "docker", "docs", "examples")
 """Other folders with Python."""
 LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""

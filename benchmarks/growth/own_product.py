@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
+from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, SUMS, PackedWeights, make_run, padded
 from encoder.runtime.cpu.fused.microkernel import PER_STEP, can_multiply
 from encoder.runtime.cpu.fused.workspace import NUMPY, aligned
 
@@ -22,6 +22,6 @@ def own_product(rows: int, hidden: int, wide: int, numbers: NumberType) -> list[
     packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0, 0)
     a = aligned(rows * steps * PER_STEP[numbers], NUMPY[numbers])
     scale, zero = aligned(rows, np.float32), aligned(rows, np.int32)
-    sums = aligned(ROWS * BLOCK, np.int32 if numbers == "int8" else np.float32)
+    sums = aligned(SUMS, np.int32 if numbers == "int8" else np.float32)
     out, run = aligned(rows * width, np.float32), make_run(numbers)
     return [lambda: run(packed, a, rows, scale, zero, sums, out)]

@@ -28,10 +28,15 @@ def build(material: Material) -> list[Peer]:
         Peer(ALONE, version, given, [Batches(x, 1) for x in formats], sessions=SINGLE_TEXT_SESSIONS),
         Peer(BATCHED, version, given, [Batches(x, most) for x in formats for most in (8, None)], batched=True),
     ]
-    if material.encoder is not None:
-        given = "the engine's encoder and kernels, all texts in one pass without padding, nothing kept between words"
-        peers.append(Peer(PACKED, version, given, [PackedWay(material.encoder)]))
-    return peers
+    return [*peers, *build_packed(material)]
+
+
+def build_packed(material: Material) -> list[Peer]:
+    """Make the packed side in the tagger's number format: the best engine that keeps nothing between words."""
+    if material.encoder is None:
+        return []
+    given = "the engine's encoder and kernels, all texts in one pass without padding, nothing kept between words"
+    return [Peer(PACKED, "", given, [PackedWay(material.encoder)])]
 
 
 def infer_dense(model: HybridModel) -> Infer:

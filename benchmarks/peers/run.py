@@ -12,7 +12,7 @@ from benchmarks.peers import dense, onnx, openvino, spacy
 from benchmarks.peers import transformers as hugging
 from benchmarks.peers.agreement import check_peers
 from benchmarks.peers.bert_weights import dense_twin
-from benchmarks.peers.comparison import Comparison, window_of
+from benchmarks.peers.comparison import NO_RESTARTS, Comparison, window_of
 from benchmarks.peers.peer import Build, Material, build_peers
 from benchmarks.peers.report import PeerSetup, PeersReport
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
@@ -21,6 +21,7 @@ from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import load_single_tagger
 
 BUILDS: dict[str, Build] = {
+    dense.PACKED: dense.build_packed,
     "transformers": hugging.build,
     onnx.NAME: onnx.build,
     openvino.NAME: openvino.build,
@@ -28,6 +29,12 @@ BUILDS: dict[str, Build] = {
 }
 DENSE: dict[str, Build] = {"own code": dense.build}
 CALIBRATION_SEED, CALIBRATION_TEXTS = 11, 60
+_CAUSAL = PeerSetup(
+    side=NO_RESTARTS,
+    version="",
+    given="the engine itself under the policy `never`: a word is computed once, on what came before it, and its "
+    "segment is not closed; the time includes words, labels and revisions, as the engine's does",
+)
 
 
 def run_peers(
@@ -87,7 +94,7 @@ def run_peers(
         window=tagger.config.window,
         share_of_core=sum(x.cpu for x in steps_run) / sum(x.wall for x in steps_run),
         rows=[side.row(words, count) for words, count, cell in sides for side in cell],
-        given=[PeerSetup(side=x.name, version=x.version, given=x.given) for x in found.peers],
+        given=[_CAUSAL, *(PeerSetup(side=x.name, version=x.version, given=x.given) for x in found.peers)],
         agreement=agreement,
         missing=found.missing,
     )

@@ -10,6 +10,7 @@ from benchmarks.harness.machine import Setting
 from benchmarks.peers.report import PeersReport
 from benchmarks.report.growth_tables import growth_tables
 from benchmarks.report.peer_tables import agreement_table, aim_table, given_table, ratio_table, side_table
+from benchmarks.report.savings import describe_savings
 
 _BLOCK = re.compile(r"<!-- measured: (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -43,6 +44,7 @@ def blocks_of(peers: PeersReport | None, growth: Mapping[str, PartResult[Any]]) 
     if peers is not None:
         lengths = dict.fromkeys(row.words for row in peers.rows)
         blocks["disturbance"] = _disturbance(peers)
+        blocks["savings"] = describe_savings(peers)
         blocks["aims"] = aim_table(peers).markdown()
         blocks["ratios"] = ratio_table(peers).markdown()
         sides = (f"Segments of {words} words:\n\n{side_table(peers, words).markdown()}" for words in lengths)

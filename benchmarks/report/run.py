@@ -11,6 +11,7 @@ from benchmarks.peers.report import PeersReport
 from benchmarks.peers.run import run_peers
 from benchmarks.report.page import PageError, blocks_of, write_page
 from benchmarks.report.plots import PLOTS, plot_peers
+from benchmarks.report.savings import describe_savings
 
 PEERS = "peers"
 PAGE = "performance.md"
@@ -23,6 +24,28 @@ def measure_part(name: str, tagger: str, policy: str, quick: bool, progress: Rep
     if quick:
         return run_peers(tagger, [1, 2], [6], policy, repeats=1, steps=2, progress=progress)
     return run_peers(tagger, [1, 8, 64], [20, 60, 250], policy, repeats=5, steps=6, progress=progress)
+
+
+def read_peers(path: Path) -> PeersReport:
+    """Read the results of a comparison with peers.
+
+    Raises:
+        PageError: the file cannot be read, or is of another version.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PeersReport)
+    except (OSError, msgspec.DecodeError) as error:
+        raise PageError(f"{path} has no results of `peers`: {error}") from error
+
+
+def write_savings(report: PeersReport, core_month: float, share: float, out: Path) -> Path:
+    """Write the table of cores and money into the page in `out`; returns the page.
+
+    Raises:
+        PageError: the page cannot be read, or lacks a place for it.
+    """
+    write_page(out / PAGE, {"savings": describe_savings(report, core_month, share)})
+    return out / PAGE
 
 
 def write_report(keep: Path, out: Path) -> list[Path]:

@@ -45,7 +45,8 @@ def bench(settings: BenchCommand) -> None:
     check_engine(settings.engine)
     engine = build_engine(settings.engine)
     from consumers.common.gc_tuning import tune_interpreter
-    from consumers.runtime.capacity import CapacityRun, find_capacity, measure_speakers
+    from consumers.runtime.capacity import CapacityRun, find_capacity, measure_speakers, trials_left
+    from encoder.progress import progress_bar
 
     configure_logging("warning")
     p99_ms, seconds, max_speakers = settings.p99_ms, settings.seconds, settings.max_speakers
@@ -55,13 +56,19 @@ def bench(settings: BenchCommand) -> None:
     def carries(speakers: int) -> bool:
         run = measure_speakers(engine, speakers, seconds, f"speaker{len(runs)}")
         runs.append(run)
-        typer.echo(f"{speakers:,} speakers: p99 {run.p99_ms:.0f} ms, {run.core_share:.0%} of the core", err=True)
+        line = f"{speakers:,} speakers: p99 {run.p99_ms:.0f} ms, {run.core_share:.0%} of the core"
+        bar.console.print(line, highlight=False, soft_wrap=True)
+        carried = max((x.speakers for x in runs if x.carried(p99_ms)), default=0)
+        refused = min((x.speakers for x in runs if not x.carried(p99_ms)), default=None)
+        bar.update(trials, completed=len(runs), total=len(runs) + trials_left(carried, refused, max_speakers))
         return run.carried(p99_ms)
 
     measure_speakers(engine, 4, 0.5, "warm-up")  # compiles the kernels
     alone = measure_speakers(engine, min(64, max_speakers), min(1.0, seconds), "first")
     first = max(1, int(alone.speakers / max(alone.core_share, 0.001) / 2))
-    speakers = find_capacity(carries, first, max_speakers)
+    with progress_bar() as bar:
+        trials = bar.add_task("measurements", total=1 + trials_left(0, None, max_speakers))
+        speakers = find_capacity(carries, first, max_speakers)
     if engine.stats.failures:
         raise OperationFailed(f"labelling failed {engine.stats.failures} times: the figures say nothing")
     limit = describe_limit(runs, speakers)

@@ -81,6 +81,34 @@ class TextOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasureRedaction:
+    """How redaction is measured."""
+
+    redaction: Annotated[
+        bool,
+        _measure(
+            "Instead: measure redaction of live text (leak, delay, plain words covered, flips) of a tagger (by default "
+            "pii) with the rules. --data may be generated:K/N, made-up calls of a fold of the templates.",
+            "--redaction",
+        ),
+    ] = False
+    settled_threshold: Annotated[
+        float | None,
+        _measure(
+            "With --redaction: stability from which words count as settled.",
+            min=0,
+            max=1,
+            metavar="X",
+            show_default="calibrated, else 0.99",
+        ),
+    ] = None
+    presidio: Annotated[
+        bool,
+        _measure("With --redaction: Presidio too, run again on every hypothesis, if it is installed.", "--presidio"),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
     """Settings of `hearken evaluate`."""
 
@@ -124,6 +152,7 @@ class EvaluateCommand:
     ] = None
     close: Annotated[bool, _measure("Measure closing restarts too.")] = True
     texts: TextOptions
+    redaction: MeasureRedaction
     number_format: NumberFormatOption = "auto"
     everything: Annotated[bool, _output("Show every metric, in a second table.", "--all")] = False
     out: Annotated[Path | None, _output("Folder for evaluation.json and its plots.")] = None
@@ -150,6 +179,9 @@ def evaluate(settings: EvaluateCommand) -> None:
         "evaluate",
         CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError,
     ):  # fmt: skip
+        if settings.redaction.redaction:
+            _evaluate_redaction(settings)
+            return
         texts = _evaluate_texts(settings)
         report = _evaluate(settings) if texts is None or texts.marked else None
     if report is not None:
@@ -195,6 +227,56 @@ def _evaluate_texts(settings: EvaluateCommand) -> "TextReport | None":
         number_format=settings.number_format,
     )
     return run_text_evaluation(task, shlex.join(["hearken", *sys.argv[1:]]))
+
+
+def _evaluate_redaction(settings: EvaluateCommand) -> None:
+    """Measure redaction of live text, show it and write it."""
+    from msgspec.structs import replace
+
+    from consumers.cli.redaction_tables import redaction_tables
+    from consumers.common.redaction import RedactionSettings
+    from consumers.common.settings import EngineSettings
+    from consumers.runtime.engine_factory import build_engine
+    from encoder.files import write_json
+    from encoder.progress import progress_bar
+    from stream.evaluation.plots.redaction import plot_redaction
+    from stream.evaluation.redaction.presidio import PeerMissing, load_presidio
+    from stream.evaluation.redaction.redaction_evaluation import run_redaction
+    from stream.evaluation.replay.examples import EvaluationError
+
+    own, gold = settings.redaction, settings.gold
+    wrong = [x for x, value in (("stream", settings.stream), ("spoken", gold.spoken), ("join", gold.join)) if value]
+    if settings.data is None or wrong:
+        raise EvaluationError(f"--redaction needs --data, and no --{wrong[0] if wrong else 'stream'}")
+    peers, missing = {}, {}
+    if own.presidio:
+        try:
+            peers["presidio"] = load_presidio()
+        except PeerMissing as error:
+            missing["presidio"] = str(error)
+    engine = build_engine(
+        EngineSettings(
+            tagger=settings.tagger or ["pii"],
+            number_format=settings.number_format,
+            settled_threshold=own.settled_threshold,
+            coalesce=False,
+        ),
+        RedactionSettings(redact="all"),
+    )
+    command = shlex.join(["hearken", *sys.argv[1:]])
+    with progress_bar() as bar:
+        task = bar.add_task("redaction", total=None)
+        found = run_redaction(
+            engine, [str(settings.data)], gold.limit, command, peers,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    report = replace(found, missing=missing)
+    console().print(*redaction_tables(report, settings.everything))
+    if settings.out is not None:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        write_json(settings.out / "redaction.json", report)
+        plot_redaction(report, settings.out / "redaction.png")
+        typer.echo(f"{settings.out / 'redaction.json'}\n{settings.out / 'redaction.png'}")
 
 
 def _levels(settings: EvaluateCommand) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ class ListenCommand:
 def listen(settings: ListenCommand) -> None:
     """Label texts that come over HTTP and WebSockets until SIGTERM, without Kafka."""
     configure_logging(settings.log_level)
+    settings.redaction.hide_personal_data()
     from consumers.common.tracing.spans import check_tracing
     from consumers.runtime.engine_factory import build_engine, check_engine
     from consumers.runtime.listen import listen_until_signal

@@ -151,6 +151,14 @@ class HttpFlags:
         ),
     ] = None
 
+    live_raw: Annotated[
+        bool,
+        _http(
+            "Show raw texts and their labels on the live page of a service that redacts, beside the redacted ones.",
+            "--live-raw",
+        ),
+    ] = False
+
     def read(self) -> HttpSettings | None:
         """Check; None: no HTTP.
 
@@ -175,4 +183,5 @@ class HttpFlags:
             access_log=self.access_log,
             drop_unsupported_attributes=self.drop_unsupported_attributes,
             suggestions_file=self.suggestions_file,
+            live_raw=self.live_raw,
         )

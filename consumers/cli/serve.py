@@ -38,6 +38,7 @@ def serve(settings: ServeCommand) -> int:
     """Label the updates of a Kafka topic until SIGTERM."""
     service, engine, format = settings.service, settings.engine, settings.format
     configure_logging(settings.log_level, service.log_text)
+    settings.redaction.hide_personal_data()
     service = _name_redacted_topic(service, settings.redaction)
     from consumers.common.tracing.spans import check_tracing
     from consumers.formats.readers import check_format, default_remember_segments

@@ -75,6 +75,7 @@ class TagCommand:
 def tag(settings: TagCommand) -> int:
     """Label lines of standard input; revisions, or with --redact redacted updates, go to standard output."""
     configure_logging("info")
+    settings.redaction.hide_personal_data()
     from consumers.formats.ignored import IgnoredRecords
     from consumers.formats.line_reader import LineReader
     from consumers.formats.readers import (
@@ -149,10 +150,10 @@ def _open_output(output: str, engine: "Engine") -> "Iterator[SegmentOutput | Non
         from consumers.runtime.text_output import TextOutput
 
         yield TextOutput(segments, thresholds)
-    elif output == "srt" or output == "vtt":
+    elif output in ("srt", "vtt"):
         from consumers.runtime.caption_output import CaptionOutput
 
-        yield CaptionOutput(output, segments)
+        yield CaptionOutput("srt" if output == "srt" else "vtt", segments)
     elif output == "live":
         from rich.console import Console
 

@@ -1,8 +1,11 @@
 """Console output shared by commands: a console as wide as its tables, percentages, a sign that something loads."""
 
+import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,7 +34,11 @@ def make_table(*left: str, right: Iterable[str], title: str | None = None) -> "T
 
 @contextmanager
 def show_loading(what: str, log: bool = True) -> Iterator[None]:
-    """Show inside the block, on standard error, what loads: a spinner on a terminal, else one log line if `log`."""
+    """Show inside the block, on standard error, what loads: on a terminal for how long, else one log line if `log`.
+
+    The time that is left is estimated from the last time that the same was loaded on this machine, if a terminal was
+    there to show it.
+    """
     if not sys.stderr.isatty():
         if log:
             import structlog  # slow to import
@@ -40,6 +47,24 @@ def show_loading(what: str, log: bool = True) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status(f"loading {what}"):
+    from encoder.cache_folder import cache_folder, write_cached
+
+    file = cache_folder() / "loading" / re.sub(r"[^\w,-]+", "_", what)[:80]
+    known = _read_seconds(file)
+    usual = "" if known is None else f"of about {known:.0f} s"
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn(usual)
+    begun = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(f"loading {what}", total=None)
         yield
+    write_cached(file, f"{time.monotonic() - begun:.1f}".encode())
+
+
+def _read_seconds(file: Path) -> float | None:
+    """Return the seconds that a file holds; None if there is none."""
+    try:
+        return max(1.0, float(file.read_text()))
+    except (OSError, ValueError):
+        return None

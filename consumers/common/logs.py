@@ -6,6 +6,7 @@ its traceback; its message could quote the text.
 
 import logging
 import sys
+import threading
 import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from consumers.common.broker_outages import BrokerOutages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -52,6 +55,8 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
         )
     )
     handler.addFilter(BrokerOutages())
+    if not text:
+        handler.addFilter(_AsyncioDetails())
     logging.getLogger("aiokafka.cluster").setLevel(logging.DEBUG)  # tells the filter that brokers are back
     # Brokers refuse the first records of a transaction that closely follows another, and accept them 10 ms later.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
@@ -68,20 +73,57 @@ def _add_worker(logger: object, name: str, event: "EventDict", worker: int) -> "
 def _escape_session(logger: object, name: str, event: "EventDict") -> "EventDict":
     """Escape control characters: clients choose the names of sessions, and a terminal must not obey them."""
     session = event.get("session")
-    if isinstance(session, str) and not session.isprintable():
-        event["session"] = ascii(session)
+    if isinstance(session, str):
+        session = _hide_session(session) if _hide_session else session
+        event["session"] = session if session.isprintable() else ascii(session)
     return event
+
+
+_hide_session: "Callable[[str], str] | None" = None
+
+
+def hide_personal_data(hide_session: "Callable[[str], str] | None") -> None:
+    """Keep texts out of what is printed when this process crashes, and ids of sessions out of its log.
+
+    Of an error that ends the process or a thread its type and its traceback are printed: its message may quote a text.
+
+    Args:
+        hide_session: gives the name under which a session is logged; None: its id.
+    """
+    global _hide_session
+    _hide_session = hide_session
+    sys.excepthook = lambda kind, error, trace: _print_crash(error)
+    threading.excepthook = lambda args: _print_crash(args.exc_value)
+    sys.unraisablehook = lambda args: _print_crash(args.exc_value)
+
+
+def _print_crash(error: BaseException | None) -> None:
+    sys.stderr.write(describe_error(error) + "\n")
+
+
+class _AsyncioDetails(logging.Filter):
+    """Leaves the description of a task out of what asyncio logs of it: it quotes the message of its error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "asyncio" and record.exc_info:
+            record.msg, record.args = record.getMessage().split("\n", 1)[0], ()
+        return True
 
 
 def _describe_error(logger: object, name: str, event: "EventDict") -> "EventDict":
     """Replace an exception by the types and tracebacks of it and its causes."""
     given = event.pop("exc_info", None)
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception"] = describe_error(error)
+    return event
+
+
+def describe_error(error: BaseException | None) -> str:
+    """Return the types and tracebacks of an error and its causes, without their messages."""
     parts: list[str] = []
     while isinstance(error, BaseException) and len(parts) < 10:
         kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
         parts.insert(0, "".join(traceback.format_tb(error.__traceback__)) + kind)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if parts:
-        event["exception"] = "\n".join(parts)
-    return event
+    return "\n".join(parts)

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from consumers.common.logs import hide_personal_data
 from consumers.common.settings import SettingError, setting
 
 if TYPE_CHECKING:
@@ -77,10 +79,21 @@ class RedactionSettings:
     ] = False
 
     def __post_init__(self) -> None:
-        if self.redact is None and self.redact_ids:
-            raise SettingError("redact_ids", "nothing is redacted; name labels with --redact")
+        if self.redact is None:
+            for name in ("release", "redact_style", "redact_rules", "redact_withheld", "redact_ids"):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise SettingError(name, "nothing is redacted; name labels with --redact")
         self.make_policy(None)
         self.read_rules()
+
+    def hide_personal_data(self) -> None:
+        """Keep texts, and ids if they are hashed, out of the log and the crashes of this process, if it redacts."""
+        if self.redact is None:
+            return
+        from stream.redaction.replacements import hash_name
+
+        key = (self.redact_key or "").encode()
+        hide_personal_data(partial(hash_name, key, "id") if self.redact_ids else None)
 
     def read_rules(self) -> "CustomRules | None":
         """Read the rules file; None if there is none.

@@ -163,7 +163,7 @@ class ServiceSettings:
     ] = None
     guarantee: Annotated[Guarantee, _delivery("Delivery guarantee.")] = "at_least_once"
     commit_seconds: Annotated[
-        float, _delivery("Interval of offset commits; with exactly_once the longest wait for the next transaction.")
+        float, _delivery("Interval of offset commits; with exactly_once a partition may begin a transaction in each.")
     ] = 0.1
     transactions_per_second: Annotated[
         int, _delivery("With exactly_once: rate of transactions of one worker, all its partitions together.", min=1)

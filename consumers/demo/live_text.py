@@ -6,6 +6,7 @@ these.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -19,7 +20,7 @@ from consumers.formats.base import Segments
 from stream.messages.types import Delete, Message, Revision, Update
 
 KEPT = 200
-"""Closed segments that are remembered, so that an edit shows what it changed."""
+"""Segments that are remembered, so that an edit shows what it changed."""
 FLIPS = 3
 FRAMES = 12
 """Pictures in a second."""
@@ -35,6 +36,10 @@ class LiveText:
         thresholds: of text scores, by tagger and name; scores at or above them are shown.
         animated: draw open segments in place. Otherwise each revision is a line: somebody types there.
         foot: what stands under the text, such as a bar of progress.
+
+    Attributes:
+        problems: see `consumers.runtime.text_output.SegmentOutput`; it has none.
+        revisions: number of revisions that were seen.
     """
 
     def __init__(
@@ -59,7 +64,15 @@ class LiveText:
         """Segments with revisions that are not printed yet."""
         self._printed: dict[tuple[str, str], None] = {}
         self.problems: list[str] = []
-        live = Live(console=console, refresh_per_second=FRAMES, vertical_overflow="visible", transient=True)
+        self.revisions = 0
+        self._drawn: RenderableType = Text()
+        live = Live(
+            get_renderable=self._draw,
+            console=console,
+            refresh_per_second=FRAMES,
+            vertical_overflow="visible",
+            transient=True,
+        )
         self._live = live if animated else None
 
     def __enter__(self) -> "LiveText":
@@ -87,6 +100,8 @@ class LiveText:
                 self._transcript.turns[key].text = received.text
             if name := message.speaker or message.channel:
                 self._speakers[key] = name
+            while len(self._transcript.turns) > KEPT:
+                self._drop(next(iter(self._transcript.turns)))
         elif isinstance(message, Delete):
             key = message.session, message.segment
             if key in self._printed:
@@ -96,6 +111,7 @@ class LiveText:
     def see(self, revision: Revision) -> None:
         """Show the labels of a revision with the next picture."""
         key = revision.session, revision.segment
+        self.revisions += 1
         if key not in self._transcript.turns:
             return  # its source has deleted it
         self._flips.extend(self._transcript.apply_revision(revision))
@@ -103,7 +119,7 @@ class LiveText:
         self._seen[key] = None
 
     def write_closed(self) -> Iterator[bytes]:
-        """Print the segments that have closed, and draw the others; nothing is left to write."""
+        """Print the segments that have closed; nothing is left to write."""
         for key in self._seen:
             turn = self._transcript.turns.get(key)
             if turn is not None and (turn.final or self._live is None):
@@ -111,33 +127,41 @@ class LiveText:
                 self._printed.pop(key, None)
                 self._printed[key] = None
         self._seen.clear()
-        while len(self._printed) > KEPT:
-            self._forget(next(iter(self._printed)))
-        if self._live:
-            self._live.update(self._picture())
         return iter(())
 
     def finish(self) -> Iterator[bytes]:
         """Nothing is left to write."""
         return self.write_closed()
 
+    def _drop(self, key: tuple[str, str]) -> None:
+        """Forget the oldest segment; it is printed first if it has not been."""
+        if key not in self._printed:
+            self._console.print(self._row(key, self._transcript.turns[key]))
+        self._forget(key)
+
     def _forget(self, key: tuple[str, str]) -> None:
         self._transcript.turns.pop(key, None)
         for names in (self._speakers, self._scores, self._seen, self._printed):
             names.pop(key, None)
 
+    def _draw(self) -> RenderableType:
+        """Draw from the thread of the picture, while segments change: one that has just changed waits for the next."""
+        with suppress(RuntimeError):
+            self._drawn = self._picture()
+        return self._drawn
+
     def _picture(self) -> RenderableType:
         """Open segments, as many as fit on the terminal, with the newest flips below."""
         room = max(3, self._console.height - FLIPS - 4)
         rows: list[Table] = []
-        for key, turn in reversed(self._transcript.turns.items()):
+        for key, turn in reversed(list(self._transcript.turns.items())):
             room -= 1 + len(turn.text) // max(20, self._console.width - 16)
             if key in self._printed:
                 continue
             if room < 0 and rows:
                 break
             rows.append(self._row(key, turn))
-        flips = [Text(flip_text(x), style="dim", no_wrap=True, overflow="ellipsis") for x in self._flips]
+        flips = [Text(flip_text(x), style="dim", no_wrap=True, overflow="ellipsis") for x in list(self._flips)]
         return Group(*rows[::-1], *flips, *([self._palette.legend()] if self._palette.colours else []), *self._feet())
 
     def _feet(self) -> list[RenderableType]:

@@ -44,7 +44,7 @@ class IgnoredRecords:
         if now - self._warned.get(kind, -float("inf")) >= WARN_SECONDS:
             self._warned[kind] = now
             details = {"format": format, "reason": reason, "count": self.counts[kind], "offset": offset}
-            if reason in NOT_UNDERSTOOD:
+            if reason in NOT_UNDERSTOOD or reason == "error":
                 log.warning("records_ignored", **details)
             else:
                 log.info("records_ignored", **details)

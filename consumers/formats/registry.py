@@ -1,6 +1,6 @@
 """All formats by name, and detection of a topic's format from its first messages (`auto`)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -100,7 +100,7 @@ def recognising_formats(value: bytes | None) -> list[Format]:
         BadInput: it is not text.
     """
     bare = check_value(value)
-    seen = {None: _decode_probe(bare)}
+    seen: dict[Callable[[bytes], bytes] | None, Any] = {None: _decode_probe(bare)}
     found = []
     for x in FORMATS.values():
         if x.prepare is not None and x.prepare not in seen:

@@ -49,7 +49,8 @@ class HttpFrontend:
         engine = worker.engine
         self.live = LiveModel(engine.tagger_names, thresholds=engine.score_thresholds, received=engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
-        live = LiveObserver(self.live, worker.engine.redactor is not None)
+        redactor = engine.redactor
+        live = LiveObserver(self.live, redactor is not None, settings.live_raw, redactor and redactor.hide_name)
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, live])
         """Must be called with every step of the worker."""
 

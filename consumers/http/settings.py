@@ -72,6 +72,8 @@ class HttpSettings:
     """Leave attributes of Perspective that are not offered out of the answer, instead of refusing the request."""
     suggestions_file: Path | None = None
     """File that gets the suggestions of Perspective's clients, a line each; None: they are not kept."""
+    live_raw: bool = False
+    """Show raw texts and their labels on the live page of a service that redacts, too, beside the redacted ones."""
     stall_seconds: float = STALL_SECONDS
     """Time without progress after which waiting work counts as stalled and /healthz answers 503."""
     grace_seconds: int = 5

@@ -14,6 +14,8 @@ from stream.messages.types import Message
 
 OnBad = Callable[[int, str], None]
 """Called with the number of a bad line (from 1) and what is wrong with it."""
+OnLine = Callable[[int], object]
+"""Called with the number of bytes of each line that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,26 @@ class _Timed(msgspec.Struct):
 _TIMED = msgspec.json.Decoder(_Timed)
 
 
-def read_recording(path: Path, on_bad: OnBad | None = None, *, raw: bool = False) -> Iterator[RecordedMessage]:
+def ignore_line(size: int) -> None:
+    """Report nothing of a line."""
+
+
+def read_recording(
+    path: Path, on_bad: OnBad | None = None, *, raw: bool = False, on_line: OnLine = ignore_line
+) -> Iterator[RecordedMessage]:
     """Read a recorded stream line by line. A message without a time has the time of its predecessor.
 
     Args:
         path: file.
         on_bad: called for each line that is not a message; the next one goes on. None: the first ends the reading.
         raw: yield bad lines too, unchanged.
+        on_line: see `OnLine`.
 
     Raises:
         RecordingError: the file cannot be read, or a line is not a message and there is no `on_bad`.
     """
     pace, report, session = Pace(), on_bad or stop_at(path), None
-    for number, line in read_file_lines(path):
+    for number, line in read_file_lines(path, on_line=on_line):
         message, told = None, _Timed()
         try:
             message = decode_message(line)
@@ -84,7 +93,9 @@ def read_recording(path: Path, on_bad: OnBad | None = None, *, raw: bool = False
         yield RecordedMessage(session, message, line, pace.due)
 
 
-def read_file_lines(path: Path, open_lines: Callable[..., LineReader] = LineReader) -> Iterator[tuple[int, bytes]]:
+def read_file_lines(
+    path: Path, open_lines: Callable[..., LineReader] = LineReader, on_line: OnLine = ignore_line
+) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file that are not empty, with their numbers from 1; see `consumers.formats.line_reader`.
 
     Raises:
@@ -94,6 +105,7 @@ def read_file_lines(path: Path, open_lines: Callable[..., LineReader] = LineRead
         with path.open("rb") as stream:
             lines = open_lines(stream)
             while line := lines.next_line(wait=True):
+                on_line(len(line.value) + 1)
                 if line.value.strip():
                     yield line.number + 1, line.value
     except OSError as error:

@@ -14,6 +14,9 @@ from consumers.kafka.client.diagnosis import AUTHORIZATION_ERRORS, explain_autho
 from consumers.kafka.topics.topics import check_topic
 from consumers.recordings.jsonl import RecordedMessage
 
+OnSent = Callable[[RecordedMessage, "asyncio.Future[Any]"], None]
+"""Called with each sent message and the future of its acknowledgement."""
+
 log = structlog.get_logger()
 
 
@@ -45,7 +48,7 @@ async def send_recording(
     topic: str,
     recording: Iterable[RecordedMessage],
     speed: float | None,
-    on_sent: Callable[[RecordedMessage, "asyncio.Future[Any]"], None] = lambda recorded, ack: None,
+    on_sent: OnSent = lambda recorded, ack: None,
 ) -> int:
     """Produce a recorded stream, keyed by session; returns the number of acknowledged messages.
 
@@ -54,7 +57,7 @@ async def send_recording(
         topic: target topic.
         recording: in order of `due`.
         speed: see `pace`.
-        on_sent: called with each sent message and the future of its acknowledgement.
+        on_sent: see `OnSent`.
 
     Raises:
         KafkaError: a message was not acknowledged.
@@ -73,7 +76,12 @@ async def send_recording(
 
 
 async def replay_recording(
-    recording: Iterable[RecordedMessage], broker: str, topic: str, speed: float | None, patience: float
+    recording: Iterable[RecordedMessage],
+    broker: str,
+    topic: str,
+    speed: float | None,
+    patience: float,
+    on_sent: OnSent = lambda recorded, ack: None,
 ) -> int:
     """Produce a recorded stream; returns the number of acknowledged messages.
 
@@ -86,7 +94,7 @@ async def replay_recording(
         await check_topic(admin, topic)
     producer = await connect(lambda: make_producer(broker), broker, patience)
     try:
-        count = await send_recording(producer, topic, recording, speed)
+        count = await send_recording(producer, topic, recording, speed, on_sent)
     except AUTHORIZATION_ERRORS as error:
         raise explain_authorization(error, topic) from error
     except KafkaError as error:

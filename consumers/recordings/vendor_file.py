@@ -10,7 +10,7 @@ import msgspec
 from consumers.formats.decode import BadInput
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import MessageReader, make_reader, open_line_reader
-from consumers.recordings.jsonl import OnBad, Pace, RecordedMessage, read_file_lines, stop_at
+from consumers.recordings.jsonl import OnBad, OnLine, Pace, RecordedMessage, ignore_line, read_file_lines, stop_at
 from stream.ingest.queue import Intake
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Update
@@ -48,12 +48,15 @@ class VendorFile:
     format: str
     session: str | None = None
 
-    def read(self, raw: bool = False, on_bad: OnBad | None = None) -> Iterator[RecordedMessage]:
+    def read(
+        self, raw: bool = False, on_bad: OnBad | None = None, on_line: OnLine = ignore_line
+    ) -> Iterator[RecordedMessage]:
         """Read message by message. A message without a time has the time of its predecessor.
 
         Args:
             raw: yield all values unchanged, keyed by session; otherwise messages in normal form.
             on_bad: called for each line that is not a message; the next one goes on. None: the first ends the reading.
+            on_line: see `OnLine`.
 
         Raises:
             RecordingError: the file cannot be read, or a message is invalid and there is no `on_bad`.
@@ -62,7 +65,7 @@ class VendorFile:
         key = None if self.session is None else self.session.encode()
         sessions, session = VendorSessions(), self.session
         reader = make_reader(self.format, sessions.segments, self.path.stem, IgnoredRecords())
-        for number, value in read_file_lines(self.path, partial(open_line_reader, self.format)):
+        for number, value in read_file_lines(self.path, partial(open_line_reader, self.format), on_line):
             messages, error = _read_messages(reader, sessions, value, key, number - 1)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
             if times:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
+from math import ceil, log2
 from operator import itemgetter
 from pathlib import Path
 from random import Random
@@ -125,6 +126,20 @@ def find_capacity(carries: Callable[[int], bool], first: int, most: int) -> int:
         trial = (good + bad) // 2
         good, bad = (trial, bad) if carries(trial) else (good, trial)
     return good
+
+
+def trials_left(carried: int, refused: int | None, most: int) -> int:
+    """Estimate how many numbers `find_capacity` still tries.
+
+    Args:
+        carried: largest number of speakers that was carried so far; 0 if none was.
+        refused: smallest number that was not; None if all were.
+        most: see `find_capacity`.
+    """
+    if refused is None:  # doubled until it is too many, which is expected next, and then bisected
+        return 0 if carried >= most else 1 + ceil(log2(1 / PRECISION))
+    parts = (refused - carried) / max(1, PRECISION * carried)
+    return max(0, ceil(log2(parts))) if parts > 1 else 0
 
 
 def speaker_messages(

@@ -31,7 +31,7 @@ COLOURS = ("cyan", "lime", "magenta", "yellow", "orange", "deepskyblue", "pink",
 
 
 @dataclass(slots=True)
-class _Segment:
+class _CaptionSegment:
     """A segment as it stands."""
 
     text: str = ""
@@ -42,7 +42,7 @@ class _Segment:
 
 
 @dataclass(slots=True)
-class _Word:
+class _TimedWord:
     """A word as it is written, with its place in the text and its times in milliseconds."""
 
     written: str
@@ -53,8 +53,8 @@ class _Word:
 
 
 @dataclass(slots=True)
-class _Cue:
-    words: list[_Word]
+class _CaptionCue:
+    words: list[_TimedWord]
     spans: list[Span]
     speaker: str | None
     end_ms: int
@@ -85,8 +85,8 @@ class CaptionOutput:
         self._session: str | None = None
         self._others: set[str] = set()
         self._ended = False
-        self._current: dict[str, _Segment] = {}
-        self._past: list[_Segment] = []
+        self._current: dict[str, _CaptionSegment] = {}
+        self._past: list[_CaptionSegment] = []
         """Of lives of the session that have ended, in which a name may be used again."""
         self.problems: list[str] = []
 
@@ -136,7 +136,7 @@ class CaptionOutput:
             self._past += self._current.values()
             self._current, self._ended = {}, False
         received = self._received(update.session)[update.segment]
-        segment = self._current.setdefault(update.segment, _Segment())
+        segment = self._current.setdefault(update.segment, _CaptionSegment())
         segment.text, segment.times, segment.speaker = received.text, received.times, received.speaker
 
     def _refuse_session(self, session: str) -> None:
@@ -146,7 +146,7 @@ class CaptionOutput:
                 f"captions are of one session, here {self._session!r}: {session!r} is left out; give them apart"
             )
 
-    def _cut(self, segment: _Segment) -> Iterator[_Cue]:
+    def _cut(self, segment: _CaptionSegment) -> Iterator[_CaptionCue]:
         """Yield the cues of a segment; their end is that of their last word."""
         words = _time_words(segment)
         if words is None:
@@ -154,17 +154,17 @@ class CaptionOutput:
             return
         spans = [x for tagger, found in segment.spans.items() if tagger != PUNCTUATION for x in found]
         spans = [x for x in spans if segment.text[x.start : x.end] == x.text]
-        cue: list[_Word] = []
+        cue: list[_TimedWord] = []
         for word in [x for x in words if _plain(x.written).strip()]:
             if cue and _begins_cue(cue, word):
-                yield _Cue(cue, spans, segment.speaker, cue[-1].end_ms)
+                yield _CaptionCue(cue, spans, segment.speaker, cue[-1].end_ms)
                 cue = []
             cue.append(word)
         if cue:
-            yield _Cue(cue, spans, segment.speaker, cue[-1].end_ms)
+            yield _CaptionCue(cue, spans, segment.speaker, cue[-1].end_ms)
 
 
-def _begins_cue(cue: Sequence[_Word], word: _Word) -> bool:
+def _begins_cue(cue: Sequence[_TimedWord], word: _TimedWord) -> bool:
     """Whether a word does not belong to the cue before it."""
     length = sum(len(x.written) + 1 for x in cue)
     return (
@@ -175,7 +175,7 @@ def _begins_cue(cue: Sequence[_Word], word: _Word) -> bool:
     )
 
 
-def _time_words(segment: _Segment) -> list[_Word] | None:
+def _time_words(segment: _CaptionSegment) -> list[_TimedWord] | None:
     """Return the words of a segment; None if no time of any is known. Times never go back."""
     extents = word_extents(segment.text)
     known = list(segment.times) + [None] * (len(extents) - len(segment.times))
@@ -183,7 +183,7 @@ def _time_words(segment: _Segment) -> list[_Word] | None:
     if first is None:
         return None if extents else []
     marks = segment.spans.get(PUNCTUATION, ())
-    words: list[_Word] = []
+    words: list[_TimedWord] = []
     start, end = first.start, first.end
     for (at, stop), timing in zip(extents, known, strict=False):
         if timing is not None:
@@ -192,13 +192,13 @@ def _time_words(segment: _Segment) -> list[_Word] | None:
         word = segment.text[at:stop]
         written = word if _MARKED.search(word) else word + MARKS.get(label, "")
         begin = max(0, round(1000 * start))
-        words.append(_Word(written, at, stop, begin, max(begin, round(1000 * end))))
+        words.append(_TimedWord(written, at, stop, begin, max(begin, round(1000 * end))))
     if marks and words:
         _capitalise(words)
     return words
 
 
-def _capitalise(words: Sequence[_Word]) -> None:
+def _capitalise(words: Sequence[_TimedWord]) -> None:
     """Write the first letters of sentences as capitals, where that keeps the length of the word."""
     for before, word in zip([None, *words], words, strict=False):
         capital = word.written[:1].upper()
@@ -206,7 +206,7 @@ def _capitalise(words: Sequence[_Word]) -> None:
             word.written = capital + word.written[1:]
 
 
-def _end_cues(cues: Sequence[_Cue]) -> None:
+def _end_cues(cues: Sequence[_CaptionCue]) -> None:
     """Give each cue time to be read, up to the next one, and never none."""
     for cue, following in pairwise([*cues, None]):
         assert cue is not None
@@ -223,7 +223,7 @@ def _clock(ms: int, point: str) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{ms:03}"
 
 
-def _pieces(cue: _Cue, word: _Word) -> Iterator[tuple[str, list[Span]]]:
+def _pieces(cue: _CaptionCue, word: _TimedWord) -> Iterator[tuple[str, list[Span]]]:
     """Yield the parts of a word between the edges of spans, with the spans that cover them."""
     extra = len(word.written) - (word.end - word.at)  # marks behind the word, which belong to no span
     inside = [x for x in cue.spans if x.start < word.end and x.end > word.at]
@@ -235,7 +235,7 @@ def _pieces(cue: _Cue, word: _Word) -> Iterator[tuple[str, list[Span]]]:
         yield word.written[-extra:], []
 
 
-def _runs(cue: _Cue) -> list[tuple[str, list[Span]]]:
+def _runs(cue: _CaptionCue) -> list[tuple[str, list[Span]]]:
     """Return the text of a cue, in lines, cut where any span begins or ends, with the spans that cover each part."""
     runs: list[tuple[str, list[Span]]] = []
 
@@ -257,7 +257,7 @@ def _runs(cue: _Cue) -> list[tuple[str, list[Span]]]:
     return runs
 
 
-def _write_srt(cue: _Cue) -> str:
+def _write_srt(cue: _CaptionCue) -> str:
     parts: list[str] = []
     begun: list[Span] = []
     for text, covering in [*_runs(cue), ("", [])]:
@@ -268,7 +268,7 @@ def _write_srt(cue: _Cue) -> str:
     return _no_arrow("".join(parts))
 
 
-def _write_vtt(cue: _Cue) -> str:
+def _write_vtt(cue: _CaptionCue) -> str:
     parts = []
     for text, covering in _runs(cue):
         names = "".join(f".{x}" for x in dict.fromkeys(_class_name(x.label) for x in covering))
@@ -277,7 +277,7 @@ def _write_vtt(cue: _Cue) -> str:
     return who + "".join(parts)
 
 
-def _write_header(cues: Sequence[_Cue]) -> bytes:
+def _write_header(cues: Sequence[_CaptionCue]) -> bytes:
     """Return the header of a WebVTT file, with a colour for each label."""
     labels = sorted({x.label for cue in cues for x in cue.spans})
     colours = {_class_name(label): COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}

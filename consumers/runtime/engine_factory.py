@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stream.labelling.hybrid import HybridLabeller
     from stream.revisions.emission import Emission
     from stream.revisions.score_thresholds import ScoreThresholds
+    from stream.revisions.settled import SettledRules
     from stream.sessions.redactor import Redactor
 
 
@@ -130,11 +131,13 @@ def load_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDA
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
         governor=Governor(settings.overload_seconds) if settings.overload_seconds else None,
         budget=budget,
-        redactor=_make_redactor(redaction, labellers),
+        redactor=_make_redactor(redaction, labellers, rules),
     )
 
 
-def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabeller]") -> "Redactor | None":
+def _make_redactor(
+    settings: RedactionSettings, labellers: "Sequence[HybridLabeller]", rules: "SettledRules"
+) -> "Redactor | None":
     from stream.redaction.rule_covers import labels_of_rules, make_detector
     from stream.sessions.redactor import Redactor
 
@@ -146,7 +149,7 @@ def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabel
         return None
     taggers = frozenset(name for name, own in labels.items() if policy.labels is None or own & policy.labels)
     detect = make_detector(custom) if policy.labels is None or by_rules & policy.labels else None
-    return Redactor(policy, taggers, detect)
+    return Redactor(policy, taggers, detect, rules)
 
 
 def _choose_taggers(names: list[str]) -> "list[HeadChoice]":

@@ -54,7 +54,8 @@ async def _serve_http(
         relay = asyncio.create_task(_relay(worker, front.observer))
         stopping = asyncio.create_task(stop.wait())
         try:
-            async with front.serve(listener):
+            async with front.serve(listener) as address:
+                print(f"live page: {address}/   moderation: {address}/moderation", flush=True)
                 await asyncio.wait([relay, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()

@@ -9,8 +9,9 @@ from consumers.common.settings import EngineSettings
 from consumers.runtime.promises import ServedTagger
 
 if TYPE_CHECKING:
+    from encoder.checkpoints.calibration import SettledThreshold
     from stream.revisions.emission import Emission
-    from stream.revisions.settled import SettledRules
+    from stream.revisions.settled import SettledRule, SettledRules
     from stream.revisions.settled_watch import SettledWatch
 
 log = structlog.get_logger()
@@ -25,8 +26,16 @@ def choose_rules(settings: EngineSettings, served: Sequence[ServedTagger]) -> "S
         for head in one.heads:
             known = one.tagger.settled.get(head)
             if given is not None or known is not None:
-                found[head] = SettledRule(given if given is not None else known.threshold if known else 1.0)
+                by_hand = SettledRule(given if given is not None else 1.0)
+                found[head] = by_hand if known is None or given is not None else calibrated_rule(known)
     return SettledRules(found, settings.publish_settled)
+
+
+def calibrated_rule(known: "SettledThreshold") -> "SettledRule":
+    """Return the rule of a calibrated tagger."""
+    from stream.revisions.settled import SettledRule
+
+    return SettledRule(known.threshold, labelled=known.labelled)
 
 
 def watch_settled(
@@ -39,6 +48,11 @@ def watch_settled(
     """
     from stream.revisions.settled_watch import SettledWatch
 
+    def is_cautious(head: str, known: "SettledThreshold") -> bool:
+        rule = rules.rule_of(head)
+        both = [(rule.threshold, known.threshold), (rule.labelled, known.labelled)]
+        return all((rule.threshold if a is None else a) >= (known.threshold if b is None else b) for a, b in both)
+
     return SettledWatch(
         {
             head: known.alpha
@@ -47,7 +61,7 @@ def watch_settled(
             if head in one.heads
             and known.policy == policy
             and (known.show, known.change) == (emission.show, emission.change)
-            and rules.rule_of(head).threshold >= known.threshold
+            and is_cautious(head, known)
         }
     )
 

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -138,7 +137,7 @@ class Supervisor:
             sys.stdout.flush()
             sys.stderr.flush()
         except BaseException:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())  # which may hide what the error says
         finally:
             os._exit(code)  # the code of the parent after this point is not for the child
 

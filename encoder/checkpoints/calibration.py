@@ -126,9 +126,9 @@ class LabelRisk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     threshold: float
-    """The lowest one that controls the risk of this label alone."""
+    """The lowest one of words without a label that controls the risk of this label alone."""
     risk: float
-    """Mean loss of the label at the tagger's threshold."""
+    """Mean loss of the label at the tagger's thresholds."""
     sessions: int
     """Units that had the label."""
 
@@ -144,7 +144,9 @@ class SettledThreshold(CalibrationData, frozen=True, forbid_unknown_fields=True,
     """
 
     threshold: float
-    """Least stability of a settled word; 1: none is settled before its segment closes."""
+    """Least stability of a settled word without a label; 1: none is settled before its segment closes."""
+    labelled: float | None = None
+    """Least stability of a settled word with a label; None: the same, as in files from before this field existed."""
     alpha: float
     """Expected loss of a session, at most."""
     risk: float
@@ -161,7 +163,7 @@ class SettledThreshold(CalibrationData, frozen=True, forbid_unknown_fields=True,
     """Thresholds of the emission level (`stream.revisions.emission.Emission`)."""
 
     def __post_init__(self) -> None:
-        _check_probabilities(threshold=self.threshold, risk=self.risk)
+        _check_probabilities(threshold=self.threshold, labelled=self.labelled or 0.0, risk=self.risk)
         if not 0 < self.alpha < 1:
             raise CalibrationError(f"alpha must be between 0 and 1, not {self.alpha}")
 

@@ -92,11 +92,11 @@ def _check_fallback(kernels: str, number_format: str) -> None:
     """Raise if fused layers were asked for, or are needed, and this processor or model does not support them."""
     if kernels == "fused":
         raise ValueError(
-            f"kernels fused in {number_format} need widths that are multiples of 16, and AVX-512 unless it is float32; "
+            f"kernels fused in {number_format} need widths that are multiples of 16, and AVX2 for int8 or AVX-512 for "
+            "bfloat16; "
             "take auto"
         )
     if number_format == "int8":
         raise NumberFormatError(
-            "number_format int8 needs a processor with AVX-512 VNNI and a model whose widths are multiples of 16; "
-            "take auto"
+            "number_format int8 needs a processor with AVX2 and a model whose widths are multiples of 16; take auto"
         )

@@ -6,11 +6,13 @@ fused layers are so in every format. oneDNN, which computes models that the fuse
 (`encoder.runtime.cpu.packed_linear`) and in bfloat16 by AVX-512, but not in bfloat16 by AMX.
 
     processor                    fused layers    other models
-    no AVX-512                   float32         float32
-    AVX-512 without VNNI         float32         float32
-    AVX-512 VNNI                 int8            float32
-    AVX-512 VNNI and BF16        int8            bfloat16
+    no AVX2                      float32         float32
+    AVX2, AVX-VNNI, AVX-512      int8            float32
+    AVX-512 BF16                 int8            bfloat16
     AMX                          int8            float32
+
+Sums of bytes are whole numbers, so that int8 products have the same bits on all of them; cached keys and values are
+bfloat16 where the processor has it.
 """
 
 from pathlib import Path
@@ -31,7 +33,7 @@ class ProcessorFeatures(NamedTuple):
     """What decides about the number format."""
 
     fused_int8: bool
-    """The fused layers multiply bytes: AVX-512 VNNI."""
+    """The fused layers multiply bytes: AVX2 at least."""
     fused_bfloat16: bool
     """The fused layers multiply bfloat16: AVX-512 BF16."""
     onednn_bfloat16: bool

@@ -136,6 +136,9 @@ class StabilityStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     data: str = ""
     """Training configuration whose texts are used, with the same taggers and seed: what `held` keeps from training
     here it kept there too. For a last stage whose own data is little. "": the run's own data."""
+    scores_on_dev: bool = False
+    """Whether text scores are calibrated on the `[[dev]]` sets besides. Texts that are held back are of the training's
+    own sources, where scores are surer than elsewhere."""
     folds: int = 0
     """Instead of `held`: number of taggers, each trained without its fold, that give the states (cross-fitting)."""
     fold_epochs: float | None = None

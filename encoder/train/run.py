@@ -183,7 +183,10 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
     pieces = make_pieces(final.tokenizer, final.config)
     weights = final.tensors()
     if final.config.text_scores:
-        weights |= calibrate_text_scores(config, held, pieces)
+        scored = [*held]
+        if options.scores_on_dev:
+            scored.append((out / "tagger", read_labelled(config, config.dev)))
+        weights |= calibrate_text_scores(config, scored, pieces)
     for number, (name, labels) in enumerate(label_sets.items()):
         if len(labels) == 1:  # text scores only
             head = StabilityHead(final.config.hidden, 1, options.units).state_dict()

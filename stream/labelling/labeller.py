@@ -75,15 +75,29 @@ class Labelling:
         _find_least(np.array([x[:2] for x in spans], np.int64).reshape(-1, 2), self.stability, self.probability, found)
         return found
 
-    def end_of_stable(self, first: int, threshold: float) -> int:
-        """Return the end of the longest run of words from `first` on that are all at least that stable."""
-        unstable = self.stability[first:] < np.float32(threshold)
+    def end_of_stable(self, first: int, threshold: float, labelled: float | None = None) -> int:
+        """Return the end of the longest run of words from `first` on that are all at least that stable.
+
+        Args:
+            first: word with which the run begins.
+            threshold: least stability; from 1 on, no word has it.
+            labelled: likewise, of a word with a label; None: the same.
+        """
+        least = least_stability(threshold)
+        if labelled is not None:
+            least = np.where(self.labels[first:] != 0, least_stability(labelled), least)
+        unstable = self.stability[first:] < least
         return first + int(unstable.argmax()) if unstable.any() else len(self.starts)
 
     def replace(self, **changed: Any) -> "Labelling":
         """Return a copy with other arrays or spans, and without growth."""
         fields = {name: getattr(self, name) for name in _FIELDS}
         return Labelling(**(fields | changed))
+
+
+def least_stability(threshold: float) -> np.float32:
+    """Return a threshold to compare with: one that no stability reaches, which rounding may make 1, if it is 1."""
+    return np.float32(threshold if threshold < 1 else 2)
 
 
 _FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work", "span_model", "cleaned", "scores")

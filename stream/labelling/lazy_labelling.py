@@ -12,7 +12,7 @@ from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
 from encoder.kernel_cache import kernel
 from stream.labelling.label_records import LabelledWords
-from stream.labelling.labeller import Growth, Labelling, PlanWork
+from stream.labelling.labeller import Growth, Labelling, PlanWork, least_stability
 
 _LAZY = frozenset({"labels", "probability", "stability", "spans"})
 
@@ -56,11 +56,13 @@ class LazyLabelling(Labelling):
         names = head.text_scores.names if head.text_scores else ()
         put(self, "scores", None if scores is None else dict(zip(names, scores.tolist(), strict=True)))
 
-    def end_of_stable(self, first: int, threshold: float) -> int:
+    def end_of_stable(self, first: int, threshold: float, labelled: float | None = None) -> int:
         """Return the end of the longest run of words from `first` on that are all at least that stable."""
         if self._closed:
             return len(self.starts)
-        return _end_of_stable(np.frombuffer(self._words.heads[self._number], WORD), first, np.float32(threshold))
+        plain = least_stability(threshold)
+        marked = plain if labelled is None else least_stability(labelled)
+        return _end_of_stable(np.frombuffer(self._words.heads[self._number], WORD), first, plain, marked)
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:
@@ -92,9 +94,10 @@ def _fill_arrays(
 
 
 @kernel(nogil=True)
-def _end_of_stable(words: NDArray[np.void], first: int, threshold: np.float32) -> int:
+def _end_of_stable(words: NDArray[np.void], first: int, plain: np.float32, marked: np.float32) -> int:
     for i in range(first, len(words)):
         word = words[i]
-        if stability_at(word.base, word.drift, len(words) - np.int64(word.seen)) < threshold:
+        least = marked if word.labels else plain
+        if stability_at(word.base, word.drift, len(words) - np.int64(word.seen)) < least:
             return i
     return len(words)

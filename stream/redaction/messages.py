@@ -55,3 +55,9 @@ class RedactedOutput(NamedTuple):
     session: str
     """Its id, also where the message has a hash of it."""
     message: RedactedMessage
+    segment: str = ""
+    """Id of the segment of an update, also where the message has a hash of it."""
+    released: int = 0
+    """Characters of an update's text that were released; those behind are blocks of what is withheld."""
+    source: int = 0
+    """Characters of the raw text that they stand for."""

@@ -124,10 +124,13 @@ def remember_runs(
 def _find_read_back(run: DigitRun, numbers: Sequence[KnownNumber]) -> str | None:
     """Return the label of the known number that a run repeats, or a part of it."""
     enough = len(run.digits) >= READ_BACK or (len(run.digits) == 2 and run.is_leading and run.is_trailing)
+    whole = len(run.digits) == 2 and run.is_leading
     for number in reversed(numbers):
         if enough and (
             run.digits in number.digits or (len(number.digits) >= READ_BACK and number.digits in run.digits)
         ):
+            return number.label
+        if whole and run.digits == number.digits:
             return number.label
     return None
 

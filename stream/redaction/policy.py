@@ -73,6 +73,11 @@ class RedactionPolicy:
         if self.key and len(self.key) < MIN_KEY:
             raise RedactionError("redact_key", f"{len(self.key)} characters are too few; give at least {MIN_KEY}")
 
+    @property
+    def needs_whole_values(self) -> bool:
+        """Whether a replacement depends on its whole value; else it may be released before the value ends."""
+        return self.style not in ("label", "mask")
+
     def covers(self, label: str) -> bool:
         """Tell whether spans of a label are covered."""
         return self.labels is None or label in self.labels

@@ -2,7 +2,8 @@
 
 *Growing.* Released text only grows, unless the source rewrites text that was released. A redaction that was released
 is never undone by the model, and a word that was released in clear is never covered afterwards. A value that grows
-behind its released redaction is still hidden by it: there is no second placeholder beside it.
+behind its released redaction is still hidden by it: there is no second placeholder beside it. So the replacement of a
+value may be released before its end is known.
 
 *Rewriting.* The new raw text is compared with the released one word by word, without case and punctuation. Words that
 are the same keep the form in which they were released. A released redaction stands if its words are the same, or if a
@@ -50,7 +51,13 @@ NOTHING = ReleasedText()
 
 
 def release_text(
-    before: ReleasedText, text: str, found: Sequence[Cover], limit: int, replace: MakeReplacement
+    before: ReleasedText,
+    text: str,
+    found: Sequence[Cover],
+    limit: int,
+    replace: MakeReplacement,
+    *,
+    growing: bool = False,
 ) -> ReleasedText:
     """Release a segment's text up to a limit.
 
@@ -58,11 +65,14 @@ def release_text(
         before: what was released of it.
         text: the raw text as it is now.
         found: the values in it, as detectors see them now.
-        limit: characters of `text` that may be released; a value is released whole or not at all.
+        limit: characters of `text` that may be released.
         replace: makes replacements.
+        growing: whether a value that the limit lies in is replaced up to there, else it waits until it ends.
     """
     carried, lost = _carry(before, text, merge_covers(text, found))
     covers = merge_covers(text, [*found, *(x.cover for x in carried.redactions), *lost])
+    if growing:
+        covers = _cut_cover(text, covers, limit)
     limit = _settle_limit(text, covers, limit)
     if limit <= len(carried.source):
         return carried
@@ -79,6 +89,15 @@ def _settle_limit(text: str, covers: Sequence[Cover], limit: int) -> int:
         while limit and text[limit - 1].isspace():
             limit -= 1
     return limit
+
+
+def _cut_cover(text: str, covers: list[Cover], limit: int) -> list[Cover]:
+    """Return the covers up to a limit that lies behind a word, the last one cut off there."""
+    cover = cover_at(covers, limit)
+    if cover is None or retreat_from_word(text, limit) != limit:
+        return covers
+    end = len(text[:limit].rstrip())
+    return [x._replace(end=end) if x is cover else x for x in covers if x is not cover or end > cover.start]
 
 
 def _append(
@@ -116,7 +135,7 @@ def _append(
 # Rewriting
 
 
-class _Word(NamedTuple):
+class _FormWord(NamedTuple):
     start: int
     end: int
     form: str
@@ -147,12 +166,12 @@ def _carry(before: ReleasedText, text: str, covers: Sequence[Cover]) -> tuple[Re
     return ReleasedText(text[:end], before.text[:cut], tuple(moved)), list(_find_again(before.source, text, lost, end))
 
 
-def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_Word]]:
+def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_FormWord]]:
     """Return the words of a text in groups: each word in clear alone, those together that share redactions.
 
     Words that are only punctuation are left out. `extents` are those of the redactions.
     """
-    groups: list[list[_Word]] = []
+    groups: list[list[_FormWord]] = []
     first = 0
     for found in _WORD.finditer(text):
         start, end = found.span()
@@ -161,7 +180,7 @@ def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_Wo
         last = first
         while last < len(extents) and extents[last][0] < end:
             last += 1
-        word = _Word(start, end, _plain(found[0]), tuple(range(first, last)))
+        word = _FormWord(start, end, _plain(found[0]), tuple(range(first, last)))
         if word.redactions and groups and set(word.redactions) & set(groups[-1][-1].redactions):
             groups[-1].append(word)
         elif word.form or word.redactions:
@@ -170,7 +189,11 @@ def _group_words(text: str, extents: Sequence[tuple[int, int]]) -> list[list[_Wo
 
 
 def _match_groups(
-    before: ReleasedText, old: Sequence[Sequence[_Word]], text: str, new: Sequence[_Word], covers: Sequence[Cover]
+    before: ReleasedText,
+    old: Sequence[Sequence[_FormWord]],
+    text: str,
+    new: Sequence[_FormWord],
+    covers: Sequence[Cover],
 ) -> tuple[int, int, list[Redaction]]:
     """Match released words with those of the new text, up to the first that was rewritten.
 

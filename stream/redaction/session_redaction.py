@@ -6,7 +6,7 @@ import msgspec
 
 from stream.redaction.covers import Cover
 from stream.redaction.number_runs import KnownNumber, cover_runs, remember_runs
-from stream.redaction.policy import FINAL, WORDS, RedactionPolicy
+from stream.redaction.policy import FINAL, SETTLED, WORDS, RedactionPolicy
 from stream.redaction.released_text import NOTHING, Redaction, ReleasedText, release_text
 from stream.redaction.replacements import MakeReplacement, mask_withheld, replace_value
 
@@ -75,7 +75,8 @@ class SessionRedaction:
             segment: what was released of it, which is changed.
             text: raw, as it is now.
             covers: the values that detectors find in it, of any label.
-            settled: the first character that is not settled.
+            settled: the first character that may not be released if text is released once it is settled
+                (`stream.redaction.release_limit`).
             final: whether the segment closes, or is closed.
             speaker: of the segment.
 
@@ -88,7 +89,8 @@ class SessionRedaction:
         if unsettled is not None:
             settled = min(settled, unsettled)
         limit = len(text) if final else self._limit(text, settled)
-        segment.released = release_text(segment.released, text, found, limit, self._replacer(segment))
+        growing = not final and self._policy.release.when == SETTLED and not self._policy.needs_whole_values
+        segment.released = release_text(segment.released, text, found, limit, self._replacer(segment), growing=growing)
         if final:
             self._numbers = remember_runs(self._numbers, text, [x.cover for x in segment.released.redactions], speaker)
         return self._publish(segment, text)

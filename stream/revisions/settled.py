@@ -8,9 +8,10 @@ It is a function of the reading, the text, the spans shown, and the offset befor
   the offset, it goes back to the first word that was rewritten.
 - *Frozen*. Changes of spans over kept text are held back until the segment closes (`freeze_settled`): so what was
   promised is broken at the close only, where final labels are those of the text fed whole.
-- *Advanced*. It moves on over words whose labels, O included, are all at least as stable as the tagger's threshold, up
-  to the first found span that is not shown, and the first shown span that is found no more (`settle_text`). It stops
-  before a span that ends with the last of these words, since the word behind it may turn out to belong to it.
+- *Advanced*. It moves on over words whose labels are all at least as stable as the tagger's threshold, which is one for
+  plain words (that no label may cover later) and one for words with a label (that may not lose it), up to the first
+  found span that is not shown, and the first shown span that is found no more (`settle_text`). It stops before a span
+  that ends with the last of these words, since the word behind it may turn out to belong to it.
 - It is 0, or white space is before it: so the last word, which its source may still be writing, is settled when white
   space follows. It never lies inside a span.
 """
@@ -39,10 +40,13 @@ class SettledRule:
     """How the settled text of one tagger is found."""
 
     threshold: float = DEFAULT_THRESHOLD
-    """Least stability of a word that may be settled; from 1 on, no text is settled before its segment closes."""
+    """Least stability of a word without a label that may be settled; from 1 on, no text is settled before its segment
+    closes."""
     first_unsettled: Callable[[str], int] | None = None
     """Of rules beside the model: the first character of a text that may still become a part of what they find; the
     length of the text if there is none."""
+    labelled: float | None = None
+    """Least stability of a word with a label, likewise; None: the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def settle_text(
     first = int(starts.searchsorted(kept))
     if first == len(starts) or (first and ends[first - 1] > kept):
         return kept
-    stable = reading.end_of_stable(first, rule.threshold)
+    stable = reading.end_of_stable(first, rule.threshold, rule.labelled)
     limits = [] if found is shown else [start for start, end, _ in {*found} ^ {*shown} if end > kept]
     if rule.first_unsettled is not None:
         limits.append(rule.first_unsettled(text))

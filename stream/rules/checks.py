@@ -46,6 +46,7 @@ _LETTERED = ("stdnum.ie.pps", "stdnum.es.dni", "stdnum.es.nie", "stdnum.it.codic
 
 _DATE = re.compile(r"(?:19|20)\d\d[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}([-/.])\d{1,2}\1(?:19|20)\d\d", re.ASCII)
 
+_YEARS = re.compile(r"(?:1[89]|20)\d\d-(?:(?:1[89]|20)\d\d|\d\d)", re.ASCII)
 _VERSION = re.compile(r"(?:^|\.)\d\..*\.|\..*\.\d(?:\.|$)", re.ASCII)
 """Dots with single digits between, such as "1.6.15": no telephone number has them."""
 
@@ -83,7 +84,7 @@ def find_shape(chars: str) -> ShapeLabel | None:
 
 def _find_digits(chars: str, digits: str) -> ShapeLabel | None:
     n = len(digits)
-    if is_date(chars) or _VERSION.search(chars):
+    if is_date(chars) or _VERSION.search(chars) or _YEARS.fullmatch(chars):
         return None
     if 13 <= n <= 19 and digits[0] in "23456":
         if has_luhn_digit(digits):

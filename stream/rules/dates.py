@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stream.rules.numbers import find_runs
+from stream.rules.numbers import find_runs, names_things
 from stream.rules.spoken import ItemKind, read_item
-from stream.rules.vocabulary import MONTHS, ORDINALS, TENS
+from stream.rules.vocabulary import MONTHS, ORDINALS, TENS, UNITS
 from stream.rules.words import TextWord
 
+_AGES = frozenset(("turns", "turned", "turning", "aged", "age", "at"))
+"""Words before how old somebody is, or a time."""
 _LINKS = frozenset(("of", "the", "th", "st", "nd", "rd"))
 _NUMBERS = frozenset((ItemKind.DIGITS, ItemKind.QUANTITY))
 _SOFT = frozenset((ItemKind.FILLER, ItemKind.CORRECTION, ItemKind.SIGN, ItemKind.ALIKE, ItemKind.REPEAT))
@@ -43,7 +45,11 @@ def find_dates(words: Sequence[TextWord], at: int, asked: Sequence[bool]) -> tup
         end, digits, names, last = _read(words, at)
         if end >= len(words) and open_from is None:
             open_from = at
-        if last > at and _is_birth(words[at:last], digits, names, unfinished=end >= len(words), second=bool(found)):
+        if (
+            last > at
+            and not _is_count(words, at, last)
+            and _is_birth(words[at:last], digits, names, unfinished=end >= len(words), second=bool(found))
+        ):
             found.append(DateSpan(at, last, 0.9 if names and digits else 0.8))
         at = max(end, at + 1)
     return found, open_from
@@ -55,6 +61,16 @@ def _is_birth(words: Sequence[TextWord], digits: int, names: int, *, unfinished:
     if names:
         return digits > 0 or names > 1 or unfinished
     return not _is_year(words) and (digits > 3 or (unfinished and digits > 1 and len(words) > 1))
+
+
+def _is_count(words: Sequence[TextWord], at: int, end: int) -> bool:
+    """Whether words say how old somebody is, or how many of something there are."""
+    if at and words[at - 1].low in _AGES:
+        return True
+    if end < len(words) and (words[end].low in UNITS or names_things(words[end].low)):
+        return not any(x.low in MONTHS for x in words[at:end])
+    low = [x.low for x in words[at:end]]
+    return "hundred" in low and not {"eighteen", "nineteen", *MONTHS}.intersection(low)
 
 
 def _is_year(words: Sequence[TextWord]) -> bool:

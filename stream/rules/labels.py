@@ -28,7 +28,10 @@ _TOLL_FREE = re.compile(
 )
 _YEAR = re.compile(r"(1[89]|20)\d\d", re.ASCII)
 _VERSION = re.compile(r"(?:^|\.)\d\.|\.\d(?:\.|$)", re.ASCII)
+_HOUR = re.compile(r"(?:1[0-2]|[1-9])[0-5][05]", re.ASCII)
+_HOUR = re.compile(r"(?:1[0-2]|[1-9])[0-5][05]", re.ASCII)
 _CLOCK = re.compile(r"\d{1,4}[AP]M?", re.ASCII)
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ACRONYMS = frozenset(
     list_words("""
     HTML HTTP HTTPS ASAP USSR NATO NASA UNESCO UNICEF ABCD ABCDE XYZ WWW LGBT LGBTQ CCTV RSVP JPEG AARP NAACP
@@ -68,29 +71,39 @@ def label_run(run: NumberRun, cue: ActiveCue | None, *, used: bool, spelling: bo
             return found
     if shape is not None and (shape.checked or shape.score > 0.79):
         return RunLabel(shape.label, shape.score)
-    if cue is not None and cue.label == "" and (cue.lines < 2 or digits < 9):
+    if cue is not None and cue.label == "" and (cue.lines < 2 or digits < 9) and (digits or not spelling):
         return None
     if run.quantity:
         return None
     if shape is not None:
         return RunLabel(shape.label, shape.score)
+    if run.at_end and digits == len(plain) > 4 and plain[0] == "0" and all(x.single for x in run.items):
+        return RunLabel("phone", 0.4)  # "it's oh seven nine double one": the rest comes
     return _label_spelled(run, spelling, plain, digits)
 
 
 def _label_asked(run: NumberRun, cue: ActiveCue, used: bool, plain: str, digits: int) -> RunLabel | None:
     label, n = cue.label, len(plain)
-    if (run.quantity and n < 7) or not _fits(run, cue, n, digits):
+    if (run.quantity and (n < 7 or len(run.items) < 4)) or not _fits(run, cue, n, digits):
         return None
     fewest, most = LENGTHS[label]
     gap = run.lead - cue.end if cue.lines == 0 else run.lead
+    if (cue.lines or gap > 3) and (_is_counting(plain) or _is_cardinal(run)):
+        return None
+    if run.timed and not run.spoken_singly and _HOUR.fullmatch(plain):
+        return None
+    if run.chars.count(".") == 1 and any(x.kind is ItemKind.SIGN for x in run.items):
+        return None  # "two point seven five"
+    if n < 4 and not run.at_end and any(x.kind is ItemKind.ALIKE for x in run.items):
+        return None  # "two for one"
     if cue.lines:
-        fewest = max(3, fewest - 2) if gap <= 7 else 6
+        fewest = max(3 if run.spoken_singly or digits < n else 4, fewest - 2) if gap <= 7 else 6
     if run.at_end and gap <= 6:
         fewest = 3 if cue.lines and gap > 3 else 2
         if cue.weak:
             fewest = 3 if all(x.single for x in run.items) else 5
     elif cue.ending:
-        fewest = 3
+        fewest = 2 if gap == 0 or (gap < 3 and all(x.single for x in run.items)) else 3
     if used or (cue.lines == 0 and gap > 9):
         fewest = max(fewest, 6)
     if n < fewest:
@@ -103,6 +116,17 @@ def _label_asked(run: NumberRun, cue: ActiveCue, used: bool, plain: str, digits:
         return RunLabel("account", 0.5, True)
     base = 0.8 if cue.lines == 0 else 0.7
     return RunLabel(label, min(0.98, base + (0.15 if held else -0.1 if held is False else 0)), True)
+
+
+def _is_counting(plain: str) -> bool:
+    """Whether it is "one two three four" or "five four three two one"."""
+    return 2 < len(plain) < 7 and (plain in "123456789" or plain in "987654321")
+
+
+def _is_cardinal(run: NumberRun) -> bool:
+    """Whether it is one number such as "nine hundred and seventy"."""
+    item = run.items[0]
+    return len(run.items) == 1 and len(item.chars) == 3 and item.end - item.first > 1 and not item.single
 
 
 def _fits(run: NumberRun, cue: ActiveCue, n: int, digits: int) -> bool:
@@ -132,7 +156,7 @@ def _label_spelled(run: NumberRun, spelling: bool, plain: str, digits: int) -> R
     letters = len(plain) - digits
     if not digits:
         fewest = 3 if spelling else 4
-        if spelled < fewest or plain in _ACRONYMS or len(set(plain)) < 3:
+        if spelled < fewest or plain in _ACRONYMS or plain in _ALPHABET or len(set(plain)) < 3:
             return None
         return RunLabel("person", 0.6 if fewest == 3 else 0.5)
     if letters > 1 and digits > 1 and len(plain) > 5 and spelled > 1:

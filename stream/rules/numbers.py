@@ -1,15 +1,27 @@
 """Runs of digits and letters in a line: where each begins and ends, and whether it may still go on."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stream.rules.spoken import SOFT, STARTS, ItemKind, SpokenItem, read_item
-from stream.rules.vocabulary import UNITS
+from stream.rules.vocabulary import STOP, UNITS, list_words
 from stream.rules.words import TextWord
 
 _HARD = frozenset((ItemKind.DIGITS, ItemKind.QUANTITY, ItemKind.CODE))
 _LETTERS = frozenset((ItemKind.LETTER, ItemKind.NATO, ItemKind.JOINED))
 _BREAKS = frozenset("?!")
+_MONTH_REST = re.compile(r"(?:1[89]|20)\d\d|[12]?\d|3[01]", re.ASCII)
+"""A year or a day."""
+_BEFORE_TIMES = frozenset(("at", "until", "till", "by", "before", "after", "past", "around", "from", "since"))
+_NO_PLURAL = frozenset(
+    list_words("""
+    yours ours hers theirs always sometimes besides afterwards upwards perhaps cheers regards mornings evenings nights
+    weekdays weekends afternoons sundays saturdays mondays does goes says means comes seems needs looks ends starts
+    includes please
+""")
+)
+"""Words with an "s" at the end that no number counts."""
 
 
 class NumberRun(NamedTuple):
@@ -27,6 +39,10 @@ class NumberRun(NamedTuple):
     """The word after it, in small letters; "" at the end of the line."""
     at_end: bool
     """Whether the line ends with it, or with words that may stand inside a number."""
+    counts: bool = False
+    """Whether the word after it is what it counts: "23 emails"."""
+    timed: bool = False
+    """Whether the word before it is one that stands before a time: "until six thirty"."""
 
     @property
     def first(self) -> int:
@@ -45,8 +61,13 @@ class NumberRun(NamedTuple):
 
     @property
     def quantity(self) -> bool:
-        """Whether it is said as a quantity, or a unit follows."""
-        return self.stopped_by in UNITS or any(x.kind is ItemKind.QUANTITY for x in self.items)
+        """Whether it is said as a quantity, or a unit or what is counted follows."""
+        return self.stopped_by in UNITS or self.counts or any(x.kind is ItemKind.QUANTITY for x in self.items)
+
+    @property
+    def spoken_singly(self) -> bool:
+        """Whether it is digits and letters that are said one by one."""
+        return all(x.single for x in self.items if x.kind not in SOFT)
 
 
 def find_runs(
@@ -129,11 +150,25 @@ def _make_run(
         items = items[1:]
     if not items:
         return None
+    if words[items[0].first].low == "november" and _MONTH_REST.fullmatch(_characters(items[1:])):
+        items = items[1:]  # a month, and no letter
+    hard = [words[x.first].low for x in items if x.kind in _HARD]
+    if hard == ["oh"] and not any(x.kind in (ItemKind.LETTER, ItemKind.NATO) for x in items):
+        return None  # "oh nice"
     if not any(x.kind in _HARD and words[x.first].low != "o" for x in items):  # "k o v a c s"
         items = [x._replace(kind=ItemKind.LETTER, chars="O") if x.kind in _HARD else x for x in items]
     after = [x for x in whole if x.first >= items[-1].end]
     tail = max((x.end for x in after if x.kind is ItemKind.ALIKE and x.chars.isdigit()), default=items[-1].end)
-    return NumberRun(tuple(items), _characters(items), lead, tail, stopped_by, at_end)
+    counts = not at_end and items[-1].end == whole[-1].end and not words[whole[-1].end - 1].after
+    counts = counts and names_things(stopped_by) and not (len(items) > 2 and all(x.single for x in items))
+    timed = items[0].first > 0 and words[items[0].first - 1].low in _BEFORE_TIMES
+    return NumberRun(tuple(items), _characters(items), lead, tail, stopped_by, at_end, counts, timed)
+
+
+def names_things(low: str) -> bool:
+    """Whether a word in small letters may be a plural, which the number before it counts."""
+    plural = len(low) > 3 and low.isalpha() and low[-1] == "s" and low[-2] not in "sui"
+    return plural and low not in STOP and low not in _NO_PLURAL
 
 
 def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
@@ -150,7 +185,9 @@ def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
     if neighbour is None:
         return True
     if item.kind is ItemKind.LETTER:
-        return neighbour.kind not in _LETTERS and not (letters and at == 0)
+        others = [x for x in items if x is not item and x.kind not in SOFT]
+        article = item.chars == "A" and all(x.kind in _HARD for x in others) and sum(len(x.chars) for x in others) < 5
+        return neighbour.kind not in _LETTERS and not (letters and at == 0 and not article)
     return neighbour.kind not in _LETTERS and neighbour.kind not in _HARD
 
 

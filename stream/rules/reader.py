@@ -9,7 +9,7 @@ from stream.rules.merge import RuleSpan, merge_spans
 from stream.rules.numbers import NumberRun, find_runs
 from stream.rules.streets import find_streets
 from stream.rules.user.rules_file import CustomRules
-from stream.rules.vocabulary import FLATS, list_words
+from stream.rules.vocabulary import FLATS, HOUSE, list_words
 from stream.rules.web import find_web, is_plain_word
 from stream.rules.words import ActiveCue, CueWords, TextWord, split_text_words
 
@@ -99,13 +99,15 @@ class PersonalDataRules:
         """Return the offset from which on text may still become part of a span; see `read`."""
         return self.read(text, context).first_unsettled
 
-    def read(self, text: str, context: str | RuleContext = "") -> RuleReading:
+    def read(self, text: str, context: str | RuleContext = "", *, growing: bool = False) -> RuleReading:
         """Find personal data.
 
         Args:
             text: text of a segment; a line break separates two turns.
             context: texts of the segments before it, the newest last, a line each: questions and values there count
                 for numbers in `text`. Only the last few lines are read. Or what `read_context` made of them.
+            growing: whether the last word, if no white space follows it, need not be looked at: it is unsettled
+                whatever it is, and a look at it takes as long as at all others.
 
         Returns:
             Spans with offsets in `text`, and from where on more text may change them. For every text that begins with
@@ -118,7 +120,7 @@ class PersonalDataRules:
         while True:
             end = text.find("\n", start)
             last = end < 0
-            found, line_unsettled = self._read_line(text, start, len(text) if last else end, state)
+            found, line_unsettled = self._read_line(text, start, len(text) if last else end, state, growing)
             spans += found
             state.line += 1
             if last:
@@ -130,7 +132,9 @@ class PersonalDataRules:
         merged = merge_spans(spans, own)
         return RuleReading([x._replace(open=True) if x.end > unsettled else x for x in merged], unsettled)
 
-    def _read_line(self, text: str, start: int, end: int, state: _LineState) -> tuple[list[RuleSpan], int]:
+    def _read_line(
+        self, text: str, start: int, end: int, state: _LineState, growing: bool = False
+    ) -> tuple[list[RuleSpan], int]:
         words, complete = split_text_words(text, start, end)
         if not words:
             return [], end
@@ -139,7 +143,8 @@ class PersonalDataRules:
         known, begun = (words[:complete], words[complete].low) if complete < len(words) else (words, "")
         found, open_from = self._detect(text, line, known, begun) if known else ([], None)
         if complete < len(words):
-            if open_from is not None or not line.is_plain(complete) or self._custom.words is not None:
+            is_seen = open_from is not None or not line.is_plain(complete) or self._custom.words is not None
+            if is_seen and not growing:
                 found, _ = self._detect(text, line, words)
             open_from = complete if open_from is None else open_from
         events = [(words[x.first].start, x.cue.label) for x in line.cues if not x.cue.weak]
@@ -160,7 +165,7 @@ class PersonalDataRules:
         found += [_span(words, x.first, x.end, x.label, x.score) for x in web]
         dates, open_date = find_dates(words, 0, line.asks_birth)
         found += [_span(words, x.first, x.end, "date_of_birth", x.score) for x in dates]
-        streets, open_street = find_streets(words, runs, line.asks_address, line.asks_address_here)
+        streets, open_street = find_streets(words, runs, line.asks_address, line.asks_address_here, line.asks_house)
         found += [_span(words, x.first, x.end, "address", x.score) for x in streets]
         listed, open_listed = self._custom.find_words(words)
         found += [_span(words, *x) for x in listed]
@@ -207,8 +212,9 @@ class _Line:
         self.web_cues = [self._begin(words, x, i) for i, x in enumerate(web)]
         self.asks_birth = [x is not None and x.label == "date_of_birth" for x in self._number]
         self._any = self._spread(n, state.cue(), lambda label: True)
-        self.asks_address = [x is not None and x.label == "address" for x in self._any]
+        self.asks_address = [x is not None and x.label in ("address", HOUSE) for x in self._any]
         here = (x is not None and i - x.end < 4 for i, x in enumerate(self._any))
+        self.asks_house = [x is not None and x.label == HOUSE and i - x.end < 3 for i, x in enumerate(self._any)]
         self.asks_address_here = [a and b for a, b in zip(self.asks_address, here, strict=True)]
 
     def _spread(self, n: int, before: ActiveCue | None, counts: Callable[[str], bool]) -> list[ActiveCue | None]:

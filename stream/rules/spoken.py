@@ -26,6 +26,7 @@ from stream.rules.vocabulary import (
     STOP,
     TEENS,
     TENS,
+    UNITS,
 )
 from stream.rules.words import Phrases, TextWord
 
@@ -77,6 +78,7 @@ _CODE = re.compile(r"(?=.*\d)(?=.*[a-z])[a-z0-9]+(?:[-/][a-z0-9]+)*", re.ASCII)
 _MEASURE = re.compile(r"\d+(st|nd|rd|th|am|pm|kg|km|cm|mm|gb|mb|tb|k|m|x|s|g|h|hz|mg|ml|p|min|mins|ft)", re.ASCII)
 STARTS = frozenset((*ONES, *TEENS, *TENS, *REPEATS, *NATO, *ALIKE, "hundred", "plus"))
 """Words of more than four letters with which a number may begin, and shorter ones."""
+_VOWELS = frozenset("aeiou")
 _MONEY = frozenset("$£€₹¥")
 LONGEST_CODE = 40
 """Characters of the longest written word that is read as a code."""
@@ -135,6 +137,9 @@ def read_item(words: Sequence[TextWord], at: int, *, inside: bool, letters: bool
         capitals = word.text.isupper() and len(low) < 4
         following = words[at + 1].low if at + 1 < len(words) else "1"
         numbered = following[0].isdigit() or following in ONES or following in REPEATS
+        long = len(low) == 4 and not word.text.isupper()
+        if long and (low in UNITS or low[-1] == "s" or not (inside or _VOWELS.isdisjoint(low))):
+            return None  # "eggs", "sold"
         if capitals or (letters and len(low) < 4) or ((letters or word.text.isupper()) and numbered):
             return SpokenItem(ItemKind.JOINED, low.upper(), at, at + 1)
     return None

@@ -12,6 +12,7 @@ MOST_HOUSE = 6
 """Letters and digits of a house number."""
 MOST_NAME_WORDS = 4
 """Words between a house number and "street"."""
+_COUNTING = frozenset(("a", "an", "about", "another", "only", "just", "over", "got", "the"))
 _DIRECTIONS = frozenset(list_words("north south east west northeast northwest southeast southwest"))
 
 
@@ -25,7 +26,11 @@ class StreetSpan(NamedTuple):
 
 
 def find_streets(
-    words: Sequence[TextWord], runs: Sequence[NumberRun], asked: Sequence[bool], near: Sequence[bool]
+    words: Sequence[TextWord],
+    runs: Sequence[NumberRun],
+    asked: Sequence[bool],
+    near: Sequence[bool],
+    house: Sequence[bool],
 ) -> tuple[list[StreetSpan], int | None]:
     """Find the addresses of a line.
 
@@ -34,6 +39,7 @@ def find_streets(
         runs: numbers of the line.
         asked: for each word whether those before it ask for an address.
         near: whether the words right before it do.
+        house: whether those right before it ask for the number of a house alone.
 
     Returns:
         The addresses, and the first word of one that may still go on; None if none may.
@@ -53,9 +59,18 @@ def find_streets(
             long = len(run.plain) > 1 or words[run.first].low[0].isdigit()  # not "one side street"
             if asks or (long and (capital or name.sure)):
                 found.append(StreetSpan(first, name.end, 0.8 if asks else 0.7))
-        elif near[run.first] and name.end > run.end and not run.quantity:
+        elif near[run.first] and name.end > run.end and not _is_counted(words, run, name.end):
             found.append(StreetSpan(first, name.end, 0.5))
+        elif house[run.first] and run.at_end and not run.quantity:
+            found.append(StreetSpan(first, run.end, 0.6))
     return found, open_from
+
+
+def _is_counted(words: Sequence[TextWord], run: NumberRun, end: int) -> bool:
+    """Whether a number counts what is behind it: "a 3 credit class", "12 eggs"."""
+    if run.quantity and not (run.counts and end > run.end + 1):
+        return True
+    return run.first > 0 and words[run.first - 1].low in _COUNTING
 
 
 def _with_flat(words: Sequence[TextWord], first: int) -> int:

@@ -72,7 +72,7 @@ UNITS = set(
     litres liters gigs gb mb megabytes gigabytes bytes years year months month weeks week days day hours hour
     minutes minute seconds mins people times percentage points point's pages items units tickets pieces copies
     seats votes employees customers users followers subscribers residents square cubic tons tonnes volts watts
-    million thousand billion hundred k
+    million thousand billion hundred k each apiece altogether reps model
 """)
 )
 """Words after a number that make it a quantity."""
@@ -132,6 +132,12 @@ WEAK_STREETS = set(
 """Also common words: a street only with an address asked for, or written with a capital."""
 FLATS = set(list_words("flat apartment apt unit suite"))
 
+HOUSE = "house"
+"""Label of words that ask for the number of a house alone."""
+SHORT_VALUES = frozenset(
+    [*list_words("ending extension ext pin passcode pass cvv cvc last final back security"), "c v v", "c v c", "p i n"]
+)
+"""Words of cues, and whole cues, that announce a few digits."""
 CUES: Mapping[str, str] = {
     "phone": """
         phone, telephone, mobile, cell, cellphone, landline, phone number, my number, our number, your number,
@@ -139,18 +145,23 @@ CUES: Mapping[str, str] = {
         us, call her, call him, reach me, reach her, reach him, reach us, ring me, text me, text her, text
         him, ring, a good number, the best number, daytime number, contact number, callback number, call you
         back, whatsapp, dial me, fax, work number, home number, number, old number, new number, emergency
-        contact, next of kin, and number, which number, what number, area code, hold of you, calling from
+        contact, next of kin, and number, which number, what number, area code, hold of you, calling from,
+        extension, ext, extension number
     """,
     "card": """
         card, card number, credit card, debit card, card ending, card ending in, visa, mastercard, master
         card, amex, american express, long number, sixteen digits, 16 digits, number on the front, card
-        details, sixteen digit
+        details, sixteen digit, security code, security code on the back, cvv, c v v, cvc, c v c, three digits on the
+        back, three digit code on the back, code on the back, number on the back, digits on the back, last four
+        digits, last 4 digits, last two digits, last three digits, last 3 digits, final four digits, last four of the,
+        last four of my, last four of your, last four on the, last four please
     """,
     "iban": "iban, i b a n, international account number, international bank account",
     "account": """
         account, account number, bank account, account ending in, sort code, routing number, routing, b s b,
         bsb, i f s c, ifsc, checking account, savings account, branch code, transit number, bank details, bank
-        code, which branch, payee, standing order, pension, salary, direct debit, building society, a b a
+        code, which branch, payee, standing order, pension, salary, direct debit, building society, a b a, pin number,
+        your pin, my pin, the pin is, pin is, p i n, passcode, pass code
     """,
     "national_id": """
         social security, social security number, s s n, ssn, social insurance, national insurance, n i number,
@@ -195,24 +206,30 @@ CUES: Mapping[str, str] = {
     """,
     "address": """
         address, live at, lives at, living at, street address, home address, deliver to, delivery address,
-        moved to, house number, send it to, where do you live, ship to, billing address, i'm at, stay at,
+        moved to, send it to, where do you live, ship to, billing address, i'm at, stay at,
         ambulance
+    """,
+    HOUSE: """
+        house number, flat number, apartment number, door number, number of the house, number of your house, number of
+        the flat, number of your flat, unit number
     """,
     "person": "spell, spelled, spelling, spelt, surname, last name, first name, name, my name, that's",
     "": """
         order, order number, invoice, ticket, ticket number, case, case number, flight, room, gate, port,
         version, model, serial, serial number, product code, tracking, tracking number, parcel, confirmation,
         confirmation number, booking, booking reference, reference, reference number, reference is, batch,
-        lot, part number, error, error code, code is, security code, pin is, the pin, p i n, passcode,
-        password, verification code, one time code, extension, ext, page, chapter, line, bus, train, seat,
+        lot, part number, error, error code, code is, password, verification code, one time code, page,
+        chapter, line, bus, train, seat,
         row, table, meter, meter reading, mileage, reading, expires, expire, expiry, expiration, last payment,
         payment, paid, charged, deadline, appointment, due, issued, expiry date, valid until, form, section,
-        floor, channel, article, item, item number, lottery, queue, build, isbn, sku, product, cvv, c v v,
+        floor, channel, article, item, item number, lottery, queue, build, isbn, sku, product,
         hotline, helpline, emergency, claim number, the code, code, policy, claim, flying on, travelling on,
-        three digits, last three, directory, enquiries, calls cost, helpline, hot line, on the back,
+        three digits, last three, directory, enquiries, calls cost, helpline, hot line,
         population, index, score, quote, promo code, coupon, voucher, unit price, total, price, balance,
         amount, temperature, level, episode, season, question, number of, id of the job, router, printer
-        model, released in, since, built in, copyright, platform
+        model, released in, since, built in, copyright, platform,
+        on account of, account of the, take into account, taken into account, taking into account,
+        took into account, zip on, zip up
     """,
 }
 """Words that ask for a value or announce one, by label; "" for numbers that are nobody's."""
@@ -220,7 +237,7 @@ NEAR_CUES = frozenset(
     list_words("""
     room gate line item floor page seat table row form section channel score level season index price balance
     amount total code payment paid charged due issued car van truck number machine host camera printer router
-    server network
+    server network chart record patient ring pension salary payee
 """)
 )
 """Cues of one word that count only for a number in the same line, a few words on."""

@@ -15,6 +15,7 @@ from stream.rules.vocabulary import (
     NUMBER_WORDS,
     PUBLIC_SITES,
     ROLES,
+    SHORT,
     STOP,
     list_words,
 )
@@ -41,6 +42,7 @@ MOST_CONNECTORS = 14
 _MAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\W\d_]{2,}")
 _PAGE = re.compile(r"(https?://|www\.)?((?:[a-z0-9_-]+\.)+([a-z]{2,}))(:\d+)?([/?#]\S*)?")
 _WEB_LABELS = ("email", "url", "username")
+_NO_NAMES = SHORT | {"quarter"}
 _WEAK_WORDS = STOP | frozenset(list_words("home work school least last first once number name address page site"))
 
 
@@ -233,7 +235,9 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
         known = last in DOMAINS or (last.isalpha() and len(last) == 2)
         if known or domain in MAIL_HOSTS:
             return WebSpan(at, end, "" if local in ROLES else "email", 0.95 if known else 0.7)
-        if asked == "email":
+        number = domain.replace(":", "").isdigit()
+        alone = not local.isalpha() or end >= len(words)
+        if asked == "email" and alone and not number and words[at].low not in SHORT:
             return WebSpan(at, end, "email", 0.5)
         return None
     if "." in value and not value.replace(".", "").isdigit():
@@ -246,16 +250,17 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
             return WebSpan(at, end, "url", 0.8 if asked == "url" or page or value.startswith("www") else 0.65)
         if asked == "email":
             return WebSpan(at, end, "email", 0.5)
+    if asked == "email" and parse.hit_end and at < end == len(words) - 1 and words[-1].low in ("at", "@"):
+        return WebSpan(at, end, "" if value in ROLES else "email", 0.4)  # "tessa at": the rest is in the next segment
     said = any(x.low in ("underscore", "score", "_") for x in words[at:end])
     if (said and "_" in value) or (asked == "username" and end > at + 1 and any(x in value for x in ".-")):
         return WebSpan(at, end, asked or "username", 0.75 if asked else 0.6)
     if asked == "username" and cue.end == at and len(value) > 3:
         word = words[at].low
-        if any(c.isdigit() for c in value) and not value.isdigit():
+        whole = cue.lines == 0 or end >= len(words)
+        if any(c.isdigit() for c in value) and not value.replace(":", "").isdigit() and whole and word not in _NO_NAMES:
             return WebSpan(at, end, "username", 0.7)
-        named = (
-            at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be", "handle")
-        )
+        named = at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be")
         if named and word not in _WEAK_WORDS and not word.endswith(("ed", "ing")) and len(word) > 4:
             return WebSpan(at, at + 1, "username", 0.4)
     return None

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS
+from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS, SHORT_VALUES
 
 Value = TypeVar("Value")
 _TOKEN = re.compile(r"\S+")
 _CORE = re.compile(r"^[\[({<\"'“‘«*$£€₹¥]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
 _LIST = re.compile(r"(?:[^,–—]|(?<=\d),(?=\d{3}(?!\d)))+", re.ASCII)
+_OWN_THINGS = (["the", "van"], ["my", "car"])
 _PARTS = re.compile(r"[^\-–—]+")
 
 
@@ -136,7 +137,7 @@ class ActiveCue(NamedTuple):
     weak: bool = False
     """Whether they count only for a value a few words on."""
     ending: bool = False
-    """Whether they announce the last digits of a value."""
+    """Whether they announce a few digits: the last ones of a value, an extension."""
 
 
 class FoundCue(NamedTuple):
@@ -165,7 +166,10 @@ class CueWords:
                 n, label = self._phrases.match_complete([singular, *words[i + 1 : i + 4]], 0)
             if n and label is not None:
                 lows = [x.low for x in words[i : i + n]]
-                weak = n == 1 and lows[0].removesuffix("'s") in NEAR_CUES
-                found.append(FoundCue(i, ActiveCue(label, i + n, weak=weak, ending="ending" in lows)))
+                weak = lows[-1].removesuffix("'s") in NEAR_CUES and (n == 1 or lows in _OWN_THINGS)
+                ending = label not in ("", "national_id") and not SHORT_VALUES.isdisjoint((*lows, " ".join(lows)))
+                if found and found[-1].cue.ending and i - found[-1].cue.end < 4:
+                    ending = True  # "the last four digits of my account"
+                found.append(FoundCue(i, ActiveCue(label, i + n, weak=weak, ending=ending)))
             i += n or 1
         return found

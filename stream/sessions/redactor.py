@@ -2,17 +2,21 @@
 stream.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from stream.labelling.labeller import Labelling
 from stream.redaction.covers import Cover
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput, RedactedPart, RedactedUpdate
-from stream.redaction.policy import RedactionPolicy
+from stream.redaction.policy import WORDS, RedactionPolicy
+from stream.redaction.release_limit import RuleView, TaggerView, find_release_limit
+from stream.redaction.released_text import NOTHING, ReleasedText
 from stream.redaction.replacements import hash_name
 from stream.redaction.rule_covers import DetectValues
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
+from stream.revisions.settled import DEFAULT_RULES, SettledRules
 from stream.revisions.whole_words import fit_to_words
 from stream.sessions.operations import Write
 from stream.sessions.session import Segment, Session
@@ -28,6 +32,19 @@ REDACTED = "*redacted"
 """Name of the redacted stream among the counters of a session; no tagger has it."""
 
 
+class RedactionLook(NamedTuple):
+    """One update as a redactor saw it, for measurements."""
+
+    session: str
+    text: str
+    final: bool
+    speaker: str | None
+    taggers: Sequence[TaggerView]
+    rules: RuleView
+    released: ReleasedText
+    """What readers have of the segment now."""
+
+
 class Redactor:
     """Redacts the sessions of an engine.
 
@@ -35,6 +52,7 @@ class Redactor:
         policy: what is redacted, when it is released, and how it looks.
         taggers: those that can find what is redacted; text need not be settled for the others. None: all.
         detect: rules beside the taggers; None: there are none.
+        rules: how the settled text of the taggers is found.
     """
 
     def __init__(
@@ -42,10 +60,14 @@ class Redactor:
         policy: RedactionPolicy,
         taggers: frozenset[str] | None = None,
         detect: DetectValues | None = None,
+        rules: SettledRules = DEFAULT_RULES,
     ) -> None:
         self.policy = policy
         self._taggers = taggers
         self.detect = detect
+        self.rules = rules
+        self.watch: Callable[[RedactionLook], None] | None = None
+        """Told of every update; for measurements."""
         self._messages: list[RedactedOutput] = []
         key = policy.key
         self._hash = partial(hash_name, key) if policy.hash_ids else None
@@ -84,20 +106,47 @@ class Redactor:
         text, segment = write.text, state.segments[write.segment]
         final = segment.closed or closing
         chosen = [x for x in readings if self._taggers is None or x in self._taggers]
-        covers = [x for name in chosen for x in _covers_of(text, readings[name])]
-        limit = min((state.spans_of(x, write.segment).settled for x in chosen), default=len(text))
         redaction, own = _open(state, self.policy), _of(segment)
+        views = []
+        for name in chosen:
+            reading = fit_to_words(text, readings[name])
+            settled = state.spans_of(name, write.segment).settled
+            views.append(TaggerView(reading, settled, self.rules.rule_of(name), self._covers_of(reading)))
+        rules = RuleView(len(text))
         if self.detect is not None:
             start = _first_read(text, own.released.source)
-            found = self.detect(text[start:], _text_before(state, write.segment))
-            covers += [x._replace(start=x.start + start, end=x.end + start) for x in found.covers]
-            limit = min(limit, found.settled + start)
+            growing = not final and self.policy.release.when != WORDS and self.watch is None
+            found = self.detect(text[start:], _text_before(state, write.segment), growing=growing)
+            moved = [x._replace(start=x.start + start, end=x.end + start) for x in found.covers]
+            rules = RuleView(found.settled + start, [x for x in moved if self.policy.covers(x.label)])
+        covers = [x for view in (*views, rules) for x in view.covers]
+        limit = len(text) if final else self._find_limit(text, own, views, rules)
         shown = redaction.redact_segment(
             own, text, covers, limit, final=final, speaker=segment.speaker or segment.channel
         )
+        if self.watch is not None:
+            speaker = segment.speaker or segment.channel
+            self.watch(RedactionLook(state.id, text, final, speaker, views, rules, own.released))
         if closing and shown is None:
             shown = own.published = own.published or ""
         self._publish(state, write.segment, segment, shown, final)
+
+    def _find_limit(self, text: str, segment: SegmentRedaction, taggers: Sequence[TaggerView], rules: RuleView) -> int:
+        """Return the first character that may not be released if text is released once it is settled."""
+        source = segment.released.source
+        start = len(source) if text.startswith(source) else 0
+        return find_release_limit(text, start, taggers, rules, whole=self.policy.needs_whole_values)
+
+    def _covers_of(self, reading: Labelling) -> list[Cover]:
+        """Return the spans of a reading of whole words that are redacted."""
+        spans = [x for x in reading.spans if self.policy.covers(x[2])]
+        if not spans:
+            return []
+        sure = reading.confidence(spans)[:, 1].tolist()
+        return [
+            Cover(int(reading.starts[first]), int(reading.ends[end - 1]), label, score)
+            for (first, end, label), score in zip(spans, sure, strict=True)
+        ]
 
     def withhold_write(self, state: Session, write: Write) -> None:
         """Release nothing of a segment's new text, because it could not be labelled."""
@@ -126,7 +175,7 @@ class Redactor:
     def _publish(self, state: Session, name: str, segment: Segment, shown: str | None, final: bool) -> None:
         if shown is None:
             return
-        redactions = segment.redaction.released.redactions if segment.redaction else ()
+        source, released, redactions = segment.redaction.released if segment.redaction else NOTHING
         message = RedactedUpdate(
             session=self.hide_name(state.id),
             segment=self.hide_name(name),
@@ -138,7 +187,7 @@ class Redactor:
             offset=state.offset,
             redactions=tuple(RedactedPart(start=x.at, end=x.to, label=x.label) for x in redactions),
         )
-        self._messages.append(RedactedOutput(state.id, message))
+        self._messages.append(RedactedOutput(state.id, message, name, len(released), len(source)))
 
     def hide_name(self, name: str) -> str:
         """Return the keyed hash of an id or a speaker if the policy asks for it, else the name itself."""
@@ -179,13 +228,3 @@ def _next_rev(state: Session) -> int:
     counters = state.counters_of(REDACTED)
     counters.rev += 1
     return counters.rev
-
-
-def _covers_of(text: str, reading: Labelling) -> Iterator[Cover]:
-    """Yield the spans of a reading, of whole words."""
-    fitted = fit_to_words(text, reading)
-    if not fitted.spans:
-        return
-    sure = fitted.confidence(fitted.spans)[:, 1].tolist()
-    for (first, end, label), score in zip(fitted.spans, sure, strict=True):
-        yield Cover(int(fitted.starts[first]), int(fitted.ends[end - 1]), label, score)

@@ -12,6 +12,8 @@ from benchmarks.peers import onnx, openvino, spacy
 from benchmarks.peers import transformers as hugging
 from benchmarks.peers.agreement import check_peers, dense_scores
 from benchmarks.peers.bert_weights import NoBert, dense_twin, make_bert
+from benchmarks.peers.comparison import NO_RESTARTS
+from benchmarks.peers.debounce import EVERY_WORD, THIRD_WORD, TIMER, count_runs, speech
 from benchmarks.peers.peer import (
     Batches,
     Material,
@@ -144,7 +146,8 @@ def test_all_sides_say_the_same_words_in_turns(tmp_path):
         str(tmp_path), [1, 3], [9], "last:2", repeats=2, steps=3, progress=lambda *x: told.append(x), builds=builds
     )
     assert [(x.words, x.sessions, x.side, x.way) for x in report.rows] == [
-        (9, 1, OURS, ""), (9, 1, "it", "fast"), (9, 3, OURS, ""), (9, 3, "it", "fast")
+        (9, 1, OURS, ""), (9, 1, NO_RESTARTS, ""), (9, 1, "it", "fast"),
+        (9, 3, OURS, ""), (9, 3, NO_RESTARTS, ""), (9, 3, "it", "fast"),
     ]  # fmt: skip
     assert report.missing == {"absent": "pip install absent"}
     assert len(slow.ran) == 2 * 3  # tried only
@@ -153,11 +156,32 @@ def test_all_sides_say_the_same_words_in_turns(tmp_path):
     for row in report.rows:
         assert 0 < row.slowest <= row.words_per_second <= row.fastest
         assert 0 < row.p50_ms <= row.p99_ms
-        assert row.steps == (9 if row.side == OURS else 3)
-    ours, theirs = report.rows[:2]
+        assert row.steps == (3 if row.side == "it" else 9)
+    ours, causal, theirs = report.rows[:3]
+    assert causal.open_words_per_second == causal.words_per_second  # it does not close
     assert ours.open_words_per_second > ours.words_per_second  # closing takes time
     assert theirs.open_words_per_second == theirs.words_per_second
     assert report.ratios(ours) is None
     assert report.ratios(theirs)[0] == ours.words_per_second / theirs.words_per_second
     shares = [share for _, share in told]
     assert shares == sorted(shares)
+
+
+def test_a_debounced_re_run_costs_less_and_is_late():
+    segments = [([0.0, 0.1, 0.5, 0.6, 2.0], 2.2)]
+    assert count_runs(EVERY_WORD, segments) == (6 / 5, 0.0, 0.0, 0.0)  # and one when the segment closes
+    third = count_runs(THIRD_WORD, segments)
+    assert third.runs_a_word == 2 / 5  # at .5 and at the close
+    assert third.late_ms == pytest.approx(1000 * (0.5 + 0.4 + 0.0 + 1.6 + 0.2) / 5)
+    assert third.words_behind == (2 + 1 + 0 + 1 + 0) / 5 or third.words_behind == (0 + 1 + 2 + 0 + 1) / 5
+    timer = count_runs(TIMER, segments)
+    assert timer.runs_a_word == 3 / 5  # at .3, at .8, and at the close, which comes before 2.3
+    assert timer.late_ms == pytest.approx(1000 * (0.3 + 0.2 + 0.3 + 0.2 + 0.2) / 5)
+
+
+def test_the_speech_of_the_sizing_table_is_that_of_live_speakers():
+    words = [len(times) for times, closed in speech()]
+    assert all(times == sorted(times) and closed > times[-1] for times, closed in speech())
+    assert 1 <= min(words) <= max(words) <= 60
+    every, third = (count_runs(rule, list(speech())) for rule in (EVERY_WORD, THIRD_WORD))
+    assert 2 < every.runs_a_word / third.runs_a_word < 3.5

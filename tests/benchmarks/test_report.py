@@ -11,6 +11,7 @@ from benchmarks.peers.report import OURS, PeersReport
 from benchmarks.report.page import PageError, blocks_of, describe_setting, fill_page, write_page
 from benchmarks.report.peer_tables import aim_table, ratio_table, side_table
 from benchmarks.report.plots import PLOTS, plot_peers
+from benchmarks.report.savings import describe_savings, savings_table
 
 MACHINE = Machine(processor="a processor", cores=2, extensions=["avx2"], memory_gib=8.0, python="3.11.1", torch="2.1")
 SETTING = Setting(machine=MACHINE, tagger="ner", policy="last:3", number_format="float32")
@@ -145,3 +146,18 @@ def test_the_machine_is_looked_up():
     assert machine.cores >= 1
     assert resident_bytes() >= 0
     assert available_bytes() >= 0
+
+
+def test_savings_are_whole_cores_at_the_price_that_is_given():
+    found = peers(
+        row(64, OURS, 5000.0), row(64, "transformers, batched", 500.0), row(64, "OpenVINO", 1000.0), row(1, OURS, 9.0)
+    )
+    table = savings_table(found, core_month=20.0, share=0.5)
+    cells = {line[0]: line for line in table.rows}
+    assert cells[OURS][4:] == ["1 ($20)", "1 ($20)", "10 ($200)"]  # .2 ms x 2.5 words/s x 10,000 = 5 cores at full use
+    assert cells["OpenVINO"][4:] == ["1 ($20)", "5 ($100)", "50 ($1,000)"]
+    third = cells["OpenVINO, every third word"]
+    assert float(third[1]) < 0.5  # less than half of OpenVINO's 1 ms
+    assert third[3] == "1.0"
+    assert [line[0] for line in table.rows[:3]] == [OURS, "OpenVINO", "transformers, batched"]
+    assert "$20 a core" in describe_savings(found, 20.0, 0.5)

@@ -3,20 +3,35 @@
 import asyncio
 import io
 import json
+import logging
 import re
+import sys
+import threading
+import traceback
 from typing import Any
 
 import pytest
+import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from consumers.cli.main import main
+from consumers.common import logs
 from consumers.common.logs import configure_logging
 from consumers.common.settings import Topics
+from consumers.common.tracing.spans import SpanRecorder
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import NormalReader, make_reader
 from consumers.http.frontend import HttpFrontend
 from consumers.http.settings import HttpSettings
+from consumers.kafka.service.observer import ServiceObservers
 from consumers.kafka.service.service import Service
+from consumers.kafka.service.span_observer import SpanObserver
+from consumers.runtime import engine_factory
 from consumers.runtime.tag_lines import TagRun
-from stream.engine.worker import Worker
+from stream.engine.worker import Worker, WorkerFailed
+from stream.messages.types import Update
 from stream.redaction.policy import RedactionPolicy
 from tests.consumers.fake_kafka import DEAD, IN, OUT, FakeKafka
 from tests.consumers.fakes import fake_engine
@@ -25,6 +40,7 @@ from tests.consumers.http.sites import asking, make_context
 from tests.consumers.http.test_redact import redactor
 from tests.consumers.http.test_stream import talking
 from tests.consumers.kafka.test_crashes import REDACTED
+from tests.consumers.kafka.test_revision_headers import PARENT
 from tests.consumers.kafka.test_service import FIRST, settings
 from tests.waiting import PATIENCE
 
@@ -79,11 +95,15 @@ async def test_kafka_gives_out_nothing(capsys: pytest.CaptureFixture[str]) -> No
     worker = Worker(fake_engine(["ner"], "", coalesce=False, redaction=RedactionPolicy()))
     front = HttpFrontend(HttpSettings(port=0, access_log=True), worker)
     topics = Topics(redacted=REDACTED)
-    service = Service(settings(topics=topics), worker, kafka.clients(), observer=front.observer)
+    provider, exported = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    spans = SpanObserver(SpanRecorder(provider.get_tracer("test")), "hearken", OUT)
+    observer = ServiceObservers([front.observer, spans])
+    service = Service(settings(topics=topics), worker, kafka.clients(), observer=observer)
     task = asyncio.create_task(service.run(stop))
     values = [*GOOD, *BAD, *POISON, *LAST]
     for value in values:
-        await kafka.append(IN, value, b"call")
+        await kafka.append(IN, value, b"call", headers=[("traceparent", PARENT.encode())])
     await kafka.until(lambda: kafka.committed.get(FIRST) == len(values))
     context = make_context(worker=worker, service=service, live=front.live, timings=front._timings)
     async with asking(context) as client:
@@ -95,6 +115,9 @@ async def test_kafka_gives_out_nothing(capsys: pytest.CaptureFixture[str]) -> No
     told = capsys.readouterr()
     assert "dead_letter_written" in told.err
     assert_hidden(told.out, told.err)
+    assert exported.get_finished_spans()
+    assert_hidden(*(x.to_json() for x in exported.get_finished_spans()))
+    provider.shutdown()
     for topic in (OUT, REDACTED):
         records = kafka.records(topic)
         assert records
@@ -141,3 +164,60 @@ def test_tag_gives_out_nothing(format: str, capsys: pytest.CaptureFixture[str]) 
         said = [json.loads(x) for x in out.getvalue().splitlines()]
         assert [x["text"] for x in said if x.get("segment") == "z"] == ["they left then"]
         assert said[-1]["type"] == "end"
+
+
+SAID = "anna bob"
+
+
+async def read(worker: Worker) -> None:
+    async for _ in worker.results():
+        pass
+
+
+@pytest.fixture
+def own_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command sets for its process is undone."""
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    monkeypatch.setattr(logs, "_hide_session", None)
+
+
+@pytest.mark.usefixtures("own_hooks")
+@pytest.mark.parametrize("command", ["tag", "listen --http-port 0", "serve --broker localhost:1 --http-port off"])
+def test_a_crash_gives_out_nothing(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(*_: object) -> None:
+        raise ValueError(SAID) from KeyError(SAID)
+
+    monkeypatch.setattr(engine_factory, "build_engine", crash)
+    monkeypatch.setattr(engine_factory, "check_engine", lambda _: None)
+    ids = ["--redact-ids", "--redact-key", "a key of the test"]
+    with pytest.raises(ValueError, match="anna") as crashed:
+        main([*command.split(), "--redact", "person", *ids])
+    sys.excepthook(crashed.type, crashed.value, crashed.tb)
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+    error = (crashed.type, crashed.value, crashed.tb)
+    logging.getLogger("asyncio").error("a task failed\nfuture: <Task exception=%r>", crashed.value, exc_info=error)
+    structlog.get_logger().warning("dead_letter_written", session="anna")
+    told = capsys.readouterr()
+    assert_hidden(told.out, told.err)
+    assert told.err.count("in crash") >= 3
+    assert "a task failed" in told.err
+    assert '"session"' in told.err
+
+
+async def test_a_worker_that_fails_gives_out_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(fake_engine(["ner"], "", coalesce=False, redaction=RedactionPolicy()))
+
+    def crash(*_: object) -> None:
+        raise ValueError(SAID)
+
+    monkeypatch.setattr(worker.engine, "step", crash)
+    await worker.submit(Update(session="s", segment="a", text="anna"), 0)
+    with pytest.raises(WorkerFailed, match="ValueError at") as failed:
+        await read(worker)
+    told = "".join(traceback.format_exception(failed.value))
+    assert_hidden(told.replace('session="s", segment="a", text="anna"', ""))

@@ -28,6 +28,7 @@ MAKE = "sets up, or runs all there is; continuous integration types it"
 ENGINE = "needs a container engine, which is not here; tests/docker/test_deploy.py reads its files"
 IMAGE = "docker/check.sh builds the image and starts it, in continuous integration too"
 PIP = "installs from a package index; configs/setup/check_installs.py"
+EXAMPLE = "a program of the repository; tests/examples/test_moderation.py"
 CLUSTER = "needs a Kubernetes cluster; tests/docker/test_deploy.py reads its files"
 NOT_RUN = {
     "source .venv/bin/activate": "the tests run with this environment's interpreter",
@@ -71,11 +72,14 @@ NOT_RUN = {
     "page's first command trains; test_own_data.py",
     "hearken evaluate --data runs/kitchen/data/dev.conll --tagger runs/kitchen --spoken --policy default --policy "
     "last:2": "needs what the page's first command trains; test_own_data.py",
+    "python scrub_call.py": "it ends by itself; tests/docs/test_redaction_guide.py",
     "hearken import my-ner --out runs/mine --heal calls.txt": "needs a checkpoint of another kind; test_importing.py",
     "export HEARKEN_HTTP_TOKEN=$(openssl rand -hex 24) GRAFANA_PASSWORD=$(openssl rand -hex 12)": ENGINE,
     "buildah build -f docker/Dockerfile -t hearken .": IMAGE,
     "buildah build -f docker/Dockerfile -t hearken --build-arg BASE=localhost/my-debian .": IMAGE,
     "buildah build -f docker/Dockerfile -t hearken:gpu --build-arg EXTRAS=gpu .": IMAGE,
+    "python examples/moderation/over_websocket.py --url ws://localhost:8479": EXAMPLE,
+    "python examples/moderation/over_kafka.py --broker localhost:9092": EXAMPLE,
     "docker/check.sh": IMAGE,
     "docker/check.sh localhost/my-debian": IMAGE,
     "docker compose -f docker/compose.yaml up --build --wait": ENGINE,
@@ -94,7 +98,12 @@ HELD = {
     "dev.conll": "anna\tB-person\nrice\tI-person\nleft\tO\n\n",
 }
 FIXTURES = ROOT / "tests" / "consumers" / "formats" / "fixtures"
-VENDORS = {"messages.jsonl": "slack.jsonl", "council.vtt": "captions.vtt", "call.jsonl": "watson.jsonl"}
+VENDORS = {
+    "messages.jsonl": "slack.jsonl",
+    "council.vtt": "captions.vtt",
+    "call.jsonl": "watson.jsonl",
+    "answer.txt": "anthropic.jsonl",
+}
 """Files that a reader is said to have: texts, and vendors' messages."""
 TRAINED = ("runs/my-data", "runs/mine", "runs/kitchen")
 """Taggers that a page has had trained by then; the shipped ones stand in."""

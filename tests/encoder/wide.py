@@ -13,7 +13,7 @@ FORMATS: tuple[NumberType, ...] = ("float32", "bfloat16", "int8")
 def needs(numbers: NumberType) -> None:
     """Skip a test that this processor cannot run."""
     if not can_multiply(numbers):
-        pytest.skip(f"this processor, or what numba compiles for, has no AVX-512 products of {numbers}")
+        pytest.skip(f"this processor, or what numba compiles for, has no products of {numbers}")
 
 
 def wide_checkpoint(**changes: object) -> Checkpoint:

@@ -39,12 +39,15 @@ def light_engine(settings: EngineSettings, redaction: RedactionSettings = NO_RED
     from encoder.restart.policy_text import resolve_policy
     from stream.engine.engine import Engine
     from stream.overload.governor import Governor
+    from stream.redaction.rule_covers import labels_of_rules, make_detector
     from stream.revisions.emission import parse_emission
     from stream.sessions.redactor import Redactor
     from tests.stream.fake_tagger import fake_labeller
 
     assert settings.budget_gflops == settings.budget_share == 0, "word lists cost nothing that could be budgeted"
-    policy = redaction.make_policy(frozenset({"person", "place", "organization"}))
+    by_rules = labels_of_rules()
+    policy = redaction.make_policy(by_rules | {"person", "place", "organization"})
+    rules = make_detector() if policy and policy.labels and policy.labels & (by_rules - {"person"}) else None
     return Engine(
         fake_labeller(*settings.taggers, poison=["poison"]),
         parse_policy(resolve_policy(settings.policy, None)),
@@ -54,7 +57,7 @@ def light_engine(settings: EngineSettings, redaction: RedactionSettings = NO_RED
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
-        redactor=policy and Redactor(policy),
+        redactor=policy and Redactor(policy, None, rules),
     )
 
 

@@ -53,8 +53,11 @@ def _read(value: dict[str, Any], context: FormatContext) -> Iterable[Message | I
         return [*_close_only(context), Ignored("error")]
     if chunk.choices is None:
         return [Ignored("unknown_shape")]
+    if not chunk.choices:  # counts of tokens, results of a filter
+        return [Ignored("metadata")]
     check_results(chunk.choices)
-    session = context.session_name(chunk.id or None)
+    # an error and the end of a stream do not name their answer, so a session that is not that of one answer is better
+    session = context.session_name(None if context.default else chunk.id or None)
     added: dict[str, tuple[str, bool, bool]] = {}
     ignored: list[Ignored] = []
     for choice in chunk.choices:
@@ -67,7 +70,7 @@ def _read(value: dict[str, Any], context: FormatContext) -> Iterable[Message | I
         if not any(texts.values()):
             ignored.append(_why_nothing(choice, part))
     found = [x for scope, what in added.items() for x in _write(context, session, chunk.id, scope, *what)]
-    return [*found, *(ignored or [Ignored("metadata")])]
+    return [*found, *ignored]
 
 
 def _write(

@@ -37,7 +37,7 @@ def _read(value: _AssemblyTurn, context: FormatContext) -> Iterable[Message | Ig
     if value.type in ("Begin", "Termination"):
         return context.end_session()
     if value.type in ("SpeechStarted", "Error"):
-        return (Ignored("metadata"),)
+        return (Ignored("error" if value.type == "Error" else "metadata"),)
     if value.type != "Turn":
         return (Ignored("other_event" if value.type else "unknown_shape"),)
     update = Update(

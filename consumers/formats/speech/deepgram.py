@@ -44,13 +44,15 @@ class _Results(msgspec.Struct):
     metadata: _DeepgramMetadata | None = None
 
 
-_METADATA = ("Metadata", "SpeechStarted", "UtteranceEnd", "Connected", "Warning", "Error", "Open", "Close")
+_METADATA = ("Metadata", "SpeechStarted", "UtteranceEnd", "Connected", "Warning", "Open", "Close")
 
 
 def _read(value: _Results, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.type != "Results":
         if value.type in _METADATA:
             return (Ignored("metadata"),)
+        if value.type == "Error":
+            return (Ignored("error"),)
         if value.type == "KeepAlive":
             return (Ignored("keep_alive"),)
         return (Ignored("other_event" if value.type else "unknown_shape"),)

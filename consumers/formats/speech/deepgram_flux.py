@@ -26,12 +26,15 @@ class _TurnInfo(msgspec.Struct):
 
 
 _EVENTS = ("StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "EndOfTurn")
-_METADATA = ("Connected", "Error", "FatalError", "ConfigureSuccess", "ConfigureFailure")
+_METADATA = ("Connected", "ConfigureSuccess")
+_ERRORS = ("Error", "FatalError", "ConfigureFailure")
 
 
 def _read(value: _TurnInfo, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.type in _METADATA:
         return (Ignored("metadata"),)
+    if value.type in _ERRORS:
+        return (Ignored("error"),)
     if value.type != "TurnInfo" or value.event not in _EVENTS:
         return (Ignored("other_event" if value.type else "unknown_shape"),)
     update = Update(

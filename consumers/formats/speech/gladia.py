@@ -1,8 +1,8 @@
 """Gladia v2, live: a partial, which is of a smaller model, replaces; a transcript with `is_final` closes.
 
-An utterance is named by its connection, channel and start, as its `id` need not be the same in partial and final; by
-its `id` if it has no times. Callbacks (`live.transcript`) hold the message in their payload. What repeats the whole
-session at its end (`post_transcript`) says nothing new.
+An utterance is named by its connection, channel and `id`. Its partials may have other ids than its transcript: an open
+utterance at the time of another one is deleted, and a partial at the time of a closed one is late. Callbacks
+(`live.transcript`) hold the message in their payload. What repeats the whole session at its end says nothing new.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,10 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext, Ignored, IgnoredReason, close_open
 from consumers.formats.convert import Seconds, convert
-from consumers.formats.utterances import write_named, write_timed
-from consumers.formats.word_times import TimedText, VendorWord, add_word_times, to_name
-from stream.messages.types import Message, Update
+from consumers.formats.utterances import write_named, write_timed, write_unnamed
+from consumers.formats.word_times import TimedText, VendorWord, add_word_times, first_start, last_end, to_name
+from stream.messages.types import Delete, Message, Update
+from stream.messages.word_times import Times
 
 
 class _GladiaUtterance(msgspec.Struct):
@@ -56,7 +57,8 @@ _CONTROL: dict[str, IgnoredReason] = {
 
 def _read(value: _GladiaMessage, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.event and isinstance(value.payload, dict):
-        inner = {"type": value.event.removeprefix("live."), "session_id": value.payload.get("id")} | value.payload
+        inner = {"type": value.event.removeprefix("live."), "session_id": value.payload.get("id")}
+        inner |= {name: x for name, x in value.payload.items() if x is not None}
         value = convert(inner, _GladiaMessage)
     if value.error is not None:
         return (Ignored("error"),)
@@ -73,7 +75,7 @@ def _read(value: _GladiaMessage, context: FormatContext) -> Iterable[Message | I
     scope = f"{value.session_id or 'audio'}/{channel or '0'}"
     update = Update(
         session=session,
-        segment=f"{scope}/{transcript.id}",
+        segment=f"{scope}/{transcript.id}",  # unless they are missing
         text=said.text,
         final=transcript.is_final,
         time=said.end,
@@ -81,9 +83,33 @@ def _read(value: _GladiaMessage, context: FormatContext) -> Iterable[Message | I
         channel=channel,
     )
     update = add_word_times(update, [TimedText(x.word, x.start, x.end) for x in said.words])
+    if value.session_id and transcript.id:
+        return _write_by_id(context, scope, update, said)
     if said.start is None:
-        return write_named(context.segments(session).get(update.segment), update)
+        return write_unnamed(context, scope, update)
     return write_timed(context, scope, update, said.start, said.start if said.end is None else said.end)
+
+
+def _write_by_id(
+    context: FormatContext, scope: str, update: Update, said: _GladiaUtterance
+) -> Iterable[Message | Ignored]:
+    found: list[Message | Ignored] = []
+    for name, x in context.segments(update.session).items():
+        if name == update.segment or not name.startswith(f"{scope}/") or not _is_at(x.times, said):
+            continue
+        if x.closed and x.applied < context.offset and not update.final:
+            return (Ignored("late"),)
+        if not x.closed:
+            found.append(Delete(session=update.session, segment=name))
+    return [*found, *write_named(context.segments(update.session).get(update.segment), update)]
+
+
+def _is_at(times: Times, said: _GladiaUtterance) -> bool:
+    """Whether one of two utterances is mostly at the time of the other."""
+    begin, end = first_start(times), last_end(times)
+    if begin is None or end is None or said.start is None or said.end is None:
+        return False
+    return min(end, said.end) - max(begin, said.start) > min(end - begin, said.end - said.start) / 2
 
 
 _KINDS = (

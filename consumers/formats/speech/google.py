@@ -51,8 +51,9 @@ class _Response(msgspec.Struct):
 
 def _read(value: _Response, context: FormatContext) -> Iterator[Message | Ignored]:
     if not value.results:
-        known = (value.results, value.speech_event_type, value.error, value.metadata, value.total_billed_time)
-        yield Ignored("unknown_shape" if known == (None,) * len(known) else "metadata")
+        known = (value.results, value.speech_event_type, value.metadata, value.total_billed_time)
+        other = Ignored("unknown_shape" if known == (None,) * len(known) else "metadata")
+        yield other if value.error is None else Ignored("error")
         return
     channels: dict[int, list[_GoogleResult]] = {}
     for result in value.results:

@@ -32,12 +32,14 @@ class _OpenaiEvent(msgspec.Struct):
 
 
 _KINDS = ("delta", "segment", "completed", "failed", "conversation.item.deleted")
-_METADATA = ("session.", "transcription_session.", "input_audio_buffer.", "conversation.", "rate_limits.", "error")
+_METADATA = ("session.", "transcription_session.", "input_audio_buffer.", "conversation.", "rate_limits.")
 
 
 def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message | Ignored]:
     kind = value.type.removeprefix(_PREFIX)
     if kind not in _KINDS:
+        if value.type == "error":
+            return (Ignored("error"),)
         is_known = value.type.startswith(_METADATA)
         return (Ignored("metadata" if is_known else "other_event" if value.type else "unknown_shape"),)
     if not value.item_id:

@@ -22,7 +22,9 @@ _MAX_UNENDED = 4000
 _SENTENCE_ENDS = ".?!…。？！"
 _CLOCK_FELL = 1.0
 """Seconds by which a piece must begin before the last confirmed word to be of another connection."""
-_SAME_END = 1e-3
+_CLOCK_FELL_BEFORE = 5.0
+"""The same before the beginning of what is interim."""
+_SAME_MOMENT_OF_PIECE = 1e-3
 _REWRITTEN = 0.3
 
 
@@ -122,11 +124,20 @@ def _is_long(confirmed: str, piece: Piece) -> bool:
 
 
 def _is_repeat(existing: OpenText, base: str, piece: Piece) -> bool:
-    """Whether the confirmed text of a piece was read already."""
-    end = _end_of_confirmed(existing, base)
-    if not piece.confirmed.strip() or piece.confirmed_end is None or end is None:
+    """Whether the confirmed text of a piece was read already: it is at the end of what is confirmed, at the same time.
+
+    A piece that begins in the middle of a word is compared by its end, the others by their start: the end of a word may
+    be that of the interim text behind it.
+    """
+    if not piece.confirmed.strip() or not base.endswith(piece.confirmed):
         return False
-    return base.endswith(piece.confirmed) and abs(end - piece.confirmed_end) < _SAME_END
+    before, count = base[: len(base) - len(piece.confirmed)], len(base.split())
+    times = existing.times[:count]
+    if before[-1:].strip() and piece.confirmed[0].strip():
+        known, said = last_end(times), piece.confirmed_end
+    else:
+        known, said = first_start(times[count - len(piece.confirmed.split()) :]), piece.begin
+    return known is not None and said is not None and abs(known - said) < _SAME_MOMENT_OF_PIECE
 
 
 def _is_repeat_of_closed(context: FormatContext, session: str, scope: str, piece: Piece) -> bool:
@@ -137,10 +148,6 @@ def _is_repeat_of_closed(context: FormatContext, session: str, scope: str, piece
     return closed.applied < context.offset and _is_repeat(closed, closed.text, piece)
 
 
-def _end_of_confirmed(existing: OpenText, base: str) -> float | None:
-    return last_end(existing.times[: len(base.split())])
-
-
 def _is_new_stream(context: FormatContext, existing: OpenText, piece: Piece) -> bool:
     """Whether a piece is of a connection that began after that of the open segment: its clock has begun again.
 
@@ -149,12 +156,12 @@ def _is_new_stream(context: FormatContext, existing: OpenText, piece: Piece) -> 
     begin, base = piece.begin, existing.text[: existing.confirmed]
     if begin is None or existing.applied > context.offset:
         return False
-    if existing.applied == context.offset and (not existing.closed or _is_repeat(existing, base, piece)):
+    if _is_repeat(existing, base, piece) or (existing.applied == context.offset and not existing.closed):
         return False
     if base.strip():
         last = next((x.start for x in reversed(existing.times[: len(base.split())]) if x is not None), None)
         return last is not None and begin < last - _CLOCK_FELL
     first, now = first_start(existing.times), piece.confirmed + piece.interim
-    if first is None or begin >= first - _CLOCK_FELL:
+    if first is None or begin >= first - _CLOCK_FELL_BEFORE:
         return False
     return not is_part_of(now, existing.text, _REWRITTEN) and not is_part_of(existing.text, now, _REWRITTEN)

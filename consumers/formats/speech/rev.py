@@ -35,8 +35,9 @@ def _read(value: _RevMessage, context: FormatContext) -> Iterable[Message | Igno
     if value.type == "connected":
         return [*close_open(context, context.session_name()), Ignored("metadata")]
     if value.type not in ("partial", "final"):
-        other = "error" if value.type == "error" else "other_event" if value.type else "unknown_shape"
-        return (Ignored(other),)
+        if value.type == "error":
+            return (Ignored("error"),)
+        return (Ignored("other_event" if value.type else "unknown_shape"),)
     pieces = [
         TimedText(x.value, x.ts, x.ts if x.end_ts is None else x.end_ts) if x.type != "punct" else TimedText(x.value)
         for x in value.elements

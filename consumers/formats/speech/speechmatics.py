@@ -204,7 +204,7 @@ def _read_segments(value: _SpeechmaticsMessage, context: FormatContext) -> Itera
         for y in results:
             found["" if isinstance(y, Ignored) else y.segment] = y
     yield from found.values()
-    starts = [y for x in listed if (y := (x.metadata or value.metadata).start_time) is not None]
+    starts = [at for x in listed if (at := (x.metadata or value.metadata).start_time) is not None]
     yield from _said_before(context, session, min(starts, default=float("inf")))
 
 

@@ -49,7 +49,9 @@ def _read(value: _WatsonEvent, context: FormatContext) -> Iterable[Message | Ign
     if value.state is not None:
         return context.end_session()
     if not value.results and not value.speaker_labels:
-        known = (value.error, value.warnings, value.processing_metrics, value.audio_metrics)
+        if value.error is not None:
+            return (Ignored("error"),)
+        known = (value.warnings, value.processing_metrics, value.audio_metrics)
         return (Ignored("unknown_shape" if known == (None,) * len(known) else "metadata"),)
     session = context.session_name()
     labels = {_hundredths(x.start): x.speaker for x in value.speaker_labels}

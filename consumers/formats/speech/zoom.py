@@ -12,7 +12,7 @@ import msgspec
 from consumers.formats.base import Format, FormatContext, Ignored, IgnoredReason
 from consumers.formats.convert import convert
 from consumers.formats.utterances import write_named
-from consumers.formats.word_times import TimedText, add_word_times, to_name
+from consumers.formats.word_times import TimedText, add_word_times, first_start, to_name
 from stream.messages.types import Message, Update
 
 
@@ -53,20 +53,22 @@ def _read(value: _ZoomMessage, context: FormatContext) -> Iterable[Message | Ign
     speaker, channel = to_name(content.user_id), to_name(content.channel_id)
     end = _seconds(content.timestamp if content.end_time is None else content.end_time)
     start = end if content.start_time is None else _seconds(content.start_time)
-    at = context.offset if start is None else f"{start:.3f}"
-    name = f"{speaker or channel or 'audio'}@{at}"
+    who = speaker or channel or "audio"
+    said = [x for name, x in context.segments(session).items() if name.startswith((f"{who}@", f"{who}:"))]
+    if start is not None and any(
+        x.text == content.data and first_start(x.times) == start and x.applied < context.offset for x in said
+    ):
+        return (Ignored("repeat"),)
+    name = f"{who}:{context.offset}" if start is None else f"{who}@{start:.3f}"
     existing = context.segments(session).get(name)
     if existing is not None and existing.text != content.data:  # another one that begins at the same time
-        name = f"{speaker or channel or 'audio'}:{context.offset}"
-        existing = context.segments(session).get(name)
-    elif existing is not None:
-        return (Ignored("repeat"),)
+        name = f"{who}:{context.offset}"
     update = Update(
         session=session, segment=name, text=content.data, final=True, time=end, speaker=speaker, channel=channel
     )
     if start is not None and end is not None and start < end:
         update = add_word_times(update, [TimedText(x, start, end) for x in content.data.split()])
-    return write_named(existing, update)
+    return write_named(context.segments(session).get(name), update)
 
 
 def _seconds(stamp: float | None) -> float | None:

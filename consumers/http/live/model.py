@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consumers.http.live.queue import MAX_QUEUED, QueueRequest
+from consumers.http.live.redacted import fill_texts, to_normal_form
 from consumers.http.live.subscriber import Subscriber, encode_frame
 from consumers.kafka.service.observer import ServiceObserver
 from stream.engine.worker import StepBatch
 from stream.ingest.received import ReceivedSegment
 from stream.messages.types import Delete, End, Message, Revision, Span, Update
-from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput
+from stream.redaction.messages import RedactedOutput, RedactedUpdate
 from stream.sessions.snapshot import SessionState
 
 MAX_SESSIONS = 200
@@ -40,6 +41,8 @@ class _LiveSegment:
     """Text scores of each tagger's latest revision, of those that have any."""
     settled: dict[str, int] = field(default_factory=dict)
     """Settled offset of each tagger's latest revision, of open segments of which text has settled."""
+    redacted: dict[str, Any] | None = None
+    """Redacted form: what of its text was released, and what was replaced in it; None if nothing is redacted."""
     provisional: set[str] = field(default_factory=set)
     """Taggers whose latest revision was not final."""
     words: int | None = 0
@@ -56,7 +59,7 @@ class _LiveSegment:
     def to_frame(self, name: str, **more: Any) -> dict[str, Any]:
         """Return the segment's fields for a frame."""
         frame = {"segment": name, "text": self.text, "final": self.final, **more}
-        return frame | {key: x for key in ("speaker", "channel") if (x := getattr(self, key)) is not None}
+        return frame | {key: x for key in ("speaker", "channel", "redacted") if (x := getattr(self, key)) is not None}
 
     def is_queued(self, request: QueueRequest) -> bool:
         """Whether it belongs into a moderator's queue: it is closed, and so is the tagger's revision of it."""
@@ -136,11 +139,11 @@ class LiveModel:
         """Session names, the least recently active first."""
         self._subscribers: set[Subscriber] = set()
 
-    def show_message(self, message: Message) -> None:
-        """Apply an accepted message."""
+    def show_message(self, message: Message, redacted: dict[str, Any] | None = None) -> None:
+        """Apply an accepted message, or one of the redacted stream with what is `redacted` in its text."""
         self.version += 1
         if isinstance(message, Update):
-            self._update(message)
+            self._update(message, redacted)
         elif entry := self._sessions.get(message.session):
             self._mark_seen(message.session, entry)
             if isinstance(message, End):
@@ -159,6 +162,7 @@ class LiveModel:
         segment = entry.segments.get(revision.segment) if entry else None
         if segment is not None:
             self.version += 1
+            revision = fill_texts(revision, segment.text, segment.spans.get(revision.tagger, ()))
             queues = [x for x in self._subscribers if x.queue and x.queue.tagger == revision.tagger]
             were = [x for x in queues if x.queue and segment.is_queued(x.queue)]
             segment.spans[revision.tagger] = revision.spans
@@ -177,11 +181,38 @@ class LiveModel:
         labels |= dict.fromkeys(x.label for x in revision.spans)
         self._broadcast(revision.session, lambda: revision)
 
-    def close_session(self, session: str) -> None:
-        """End a session that the engine has ended (idle expiry); ignored if it has been opened again."""
-        entry = self._sessions.get(session)
+    def show_redacted(self, output: RedactedOutput, beside: bool = False) -> None:
+        """Apply a message of the redacted stream.
+
+        Args:
+            output: the message.
+            beside: whether its text is shown beside the raw one, which `show_message` has shown, or instead of it.
+        """
+        message = output.message
+        if not isinstance(message, RedactedUpdate):
+            if not beside:
+                self.show_message(to_normal_form(output))
+            return
+        parts = [{"start": x.start, "end": x.end, "label": x.label} for x in message.redactions]
+        redacted: dict[str, Any] = {"released": output.released, "redactions": parts}
+        if not beside:
+            self.show_message(to_normal_form(output), redacted)
+            return
+        entry = self._sessions.get(output.session)
+        if entry is not None and (segment := entry.segments.get(output.segment)) is not None:
+            segment.redacted = redacted | {"text": message.text, "source": output.source}
+            self._show_text(output.session, output.segment, segment)
+
+    def close_session(self, session: str, shown: str | None = None) -> None:
+        """End a session that the engine has ended (idle expiry); ignored if it has been opened again.
+
+        Args:
+            session: its id.
+            shown: the name under which it is shown; None: its id.
+        """
+        entry = self._sessions.get(shown or session)
         if entry and entry.open and not (self._received and self._received(session)):
-            self.show_message(End(session=session))
+            self.show_message(End(session=shown or session))
 
     def remove_session(self, session: str) -> None:
         """Remove a session that another instance has taken over."""
@@ -242,21 +273,25 @@ class LiveModel:
         """Remove a subscriber."""
         self._subscribers.discard(subscriber)
 
-    def _update(self, update: Update) -> None:
+    def _update(self, update: Update, redacted: dict[str, Any] | None) -> None:
         entry = self._open(update.session)
         segment = entry.segments.get(update.segment)
         text = self._text(update, segment)
         if segment is None:
             segment = entry.segments[update.segment] = _LiveSegment()
-        elif (text, update.final or segment.final) == (segment.text, segment.final):
+        elif (text, update.final or segment.final) == (segment.text, segment.final) and redacted is None:
             return
         entry.set_text(segment, text)
         if update.final and segment.closed_at is None:
             segment.closed_at = self._clock()
         segment.final = segment.final or update.final  # an update of a closed segment is an edit: it stays closed
         segment.speaker, segment.channel = update.speaker or segment.speaker, update.channel or segment.channel
+        segment.redacted = redacted or segment.redacted
         entry.trim()
-        self._broadcast(update.session, lambda: segment.to_frame(update.segment, type="text", session=update.session))
+        self._show_text(update.session, update.segment, segment)
+
+    def _show_text(self, session: str, name: str, segment: _LiveSegment) -> None:
+        self._broadcast(session, lambda: segment.to_frame(name, type="text", session=session))
 
     def _open(self, session: str) -> _LiveSession:
         entry = self._sessions.get(session)
@@ -308,11 +343,17 @@ class LiveObserver(ServiceObserver):
     Args:
         live: the model.
         redacted: whether the redacted stream is shown instead of the texts and their labels.
+        raw: whether it is shown beside them.
+        hide: gives the name under which a session of the redacted stream is shown; None: its id.
     """
 
-    def __init__(self, live: LiveModel, redacted: bool = False) -> None:
+    def __init__(
+        self, live: LiveModel, redacted: bool = False, raw: bool = False, hide: Callable[[str], str] | None = None
+    ) -> None:
         self._live = live
-        self._redacted = redacted
+        self._raw = raw
+        self._redacted = redacted and not raw
+        self._hide = hide if hide and self._redacted else str
 
     def on_message(self, message: Message) -> None:
         """Show the text before its labels are known."""
@@ -322,16 +363,16 @@ class LiveObserver(ServiceObserver):
     def on_step(self, batch: StepBatch) -> None:
         """Show labels as soon as they are computed, before the brokers have them."""
         for output in batch.result.redacted:
-            self._live.show_message(_to_normal_form(output))
+            self._live.show_redacted(output, self._raw)
         for revision in () if self._redacted else batch.result.revisions:
             self._live.show_revision(revision)
         for entry in batch.result.entries:
             if isinstance(entry.value, SessionState) and entry.value.ended:
-                self._live.close_session(entry.session)
+                self._live.close_session(entry.session, self._hide(entry.session))
 
     def on_session_dropped(self, session: str) -> None:
         """Remove a session whose partition was revoked."""
-        self._live.remove_session(session)
+        self._live.remove_session(self._hide(session))
 
 
 def _snapshot_segment(name: str, segment: _LiveSegment) -> dict[str, Any]:
@@ -340,23 +381,6 @@ def _snapshot_segment(name: str, segment: _LiveSegment) -> dict[str, Any]:
     settled = {"settled": dict(segment.settled)} if segment.settled else {}
     final = segment.final and not segment.provisional
     return segment.to_frame(name, spans=dict(segment.spans), **scores, **settled) | {"final": final}
-
-
-def _to_normal_form(output: RedactedOutput) -> Message:
-    """Return a redacted message as a message of its session, as the engine names it."""
-    message, session = output.message, output.session
-    if isinstance(message, RedactedEnd):
-        return End(session=session)
-    if isinstance(message, RedactedDelete):
-        return Delete(session=session, segment=message.segment)
-    return Update(
-        session=session,
-        segment=message.segment,
-        text=message.text,
-        final=message.final,
-        speaker=message.speaker,
-        channel=message.channel,
-    )
 
 
 def _removed(message: Delete) -> dict[str, str]:

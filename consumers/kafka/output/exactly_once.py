@@ -10,6 +10,7 @@ no group generation, so only the producer's epoch can fence a former owner (docs
 """
 
 import asyncio
+import math
 import time
 from typing import Any
 
@@ -30,8 +31,8 @@ from consumers.kafka.output.partition_writer import (
 class TransactionPace:
     """Bounds the rate of one worker's transactions, of all its partitions together; who asks first has the next place.
 
-    A burst of as many as one `longest` has may begin at once (the generic cell rate algorithm, ITU-T I.371). Nobody
-    waits longer than `longest`, so with more partitions than the rate suffices for, the rate is exceeded.
+    A burst of as many as one `longest` has may begin at once (the generic cell rate algorithm, ITU-T I.371). Every
+    partition may begin one in each `longest` whatever the rate, so many partitions may exceed it.
 
     Args:
         rate: transactions a second.
@@ -45,15 +46,17 @@ class TransactionPace:
         self._free = 0.0
         """When the places that were given away are used up at this rate."""
 
-    def reserve(self, now: float) -> float:
-        """Take the next place; returns the seconds until then, at most `longest`.
+    def reserve(self, now: float, last_began: float) -> float:
+        """Take the next place; returns the seconds until then.
 
-        `now` is in seconds of the caller's clock, which never goes back.
+        Args:
+            now: in seconds of the caller's clock, which never goes back.
+            last_began: when the partition's last transaction began, on that clock.
         """
         free = max(self._free, now)
         # What was exceeded is owed for `longest` at most: later transactions do not pay for a burst of long ago.
         self._free = min(free, now + self._burst + self._longest) + self._interval
-        return min(max(0.0, free - self._burst - now), self._longest)
+        return max(0.0, min(free - self._burst, last_began + self._longest) - now)
 
 
 class ExactlyOnce(PartitionWriter):
@@ -79,13 +82,14 @@ class ExactlyOnce(PartitionWriter):
     ) -> None:
         super().__init__(partition, tracker, context, epoch)
         self._producer = producer
-        self._pace = pace
+        self._pace, self._last_began = pace, -math.inf
         self._committed: tuple[int, Ranges] | None = None
         self.state_end = epoch
 
     async def wait_for_group(self) -> None:
         """Wait for the next place among the worker's transactions; what is enqueued meanwhile goes into this one."""
-        await asyncio.sleep(self._pace.reserve(time.monotonic()))
+        await asyncio.sleep(self._pace.reserve(time.monotonic(), self._last_began))
+        self._last_began = time.monotonic()
 
     async def write_group(self, group: list[PartitionOutput]) -> None:
         """Write a group in one transaction.

@@ -14,13 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from encoder.progress import PLAIN_SECONDS, describe_left
 from encoder.train.config import StageConfig
 from encoder.train.data.batches import TrainingBatch
 
 HEADS = ("head.", "text_scores.")
 console = Console(stderr=True)
-PLAIN_SECONDS = 20.0
-"""How often a line of progress is printed where there is no terminal for a bar."""
 LOG_SECONDS = 60.0
 """How often the figures of the run are appended to its file."""
 
@@ -113,7 +112,8 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
                 shown = f"loss {average:.4f} {rate:,.0f} tokens/s"
                 progress.update(bar, completed=done * job.stage.epochs, shown=shown)
                 if not console.is_terminal and time.monotonic() - printed > PLAIN_SECONDS:
-                    console.print(f"{job.name}: {done:.1%} {shown}", highlight=False)
+                    left = describe_left(progress.tasks[0])
+                    console.print(f"{job.name}: {done:.1%} {shown}{left}", highlight=False)
                     printed = time.monotonic()
                 if time.monotonic() - logged > LOG_SECONDS:
                     rate_now = learning_rate(job.stage, done)

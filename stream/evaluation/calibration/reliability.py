@@ -113,7 +113,8 @@ def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Relia
     with np.errstate(invalid="ignore", divide="ignore"):
         stood = drawn[:, 2] / drawn[:, 0]  # (RESAMPLES, BINS)
     filled = total[0] > 0
-    low, high = np.nanpercentile(stood[:, filled], (2.5, 97.5), axis=0)
+    # A tagger that labels nothing has no predictions to bin.
+    low, high = np.nanpercentile(stood[:, filled], (2.5, 97.5), axis=0) if filled.any() else np.empty((2, 0))
     ece_low, ece_high = np.percentile([_ece(x) for x in drawn], (2.5, 97.5)).tolist()
     return Reliability(
         pairs=int(total[0].sum()),

@@ -61,11 +61,13 @@ class ShownSegment:
         difference = diff_spans(self.text, self.spans, text, found, rewritten, self._next)
         self.text, self.spans, self.found = text, difference.spans, reading
         self._next += len(difference.added)
-        now = tail_spans(self.published, kept)
-        self.settled = (
-            len(text) if final else settle_text(text, reading, tail_spans(reading, kept), now, kept, self.rule)
-        )
+        self.settled = len(text) if final else self.settle([self.rule])[0]
         return difference
+
+    def settle(self, rules: Sequence[SettledRule]) -> list[int]:
+        """Return the settled offset of the last update under each rule; the segment is open."""
+        found, now = tail_spans(self.found, self.kept), tail_spans(self.published, self.kept)
+        return [settle_text(self.text, self.found, found, now, self.kept, rule) for rule in rules]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from stream.rules.merge import RuleSpan
 from stream.rules.numbers import NumberRun
 from stream.rules.user.prefixes import PatternError, prefix_pattern
+from stream.rules.vocabulary import CUES, HOUSE
 from stream.rules.words import Phrases, TextWord
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ DEFAULT_SCORE = 0.9
 """Score of a user's pattern or word without one of its own."""
 NOT_PERSONAL = "not_personal"
 """Name in `[context]` of words that announce numbers of nobody."""
+_CUE_LABELS = frozenset((*(x for x in CUES if x not in ("", HOUSE)), NOT_PERSONAL))
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _KEYS: dict[str, dict[str, type]] = {
     "pattern": {"label": str, "regex": str, "context": list, "score": float, "spoken": bool},
     "words": {"label": str, "words": list, "score": float},
@@ -132,10 +135,15 @@ def load_rules(path: Path) -> CustomRules:
     try:
         text = path.read_text("utf-8")
         data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesFileError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        raise RulesFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RulesFileError(f"{path}: line {line}: this is no UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        raise RulesFileError(f"{path}: {error}") from error
+        place = _PLACE.search(str(error))
+        line = int(place[1]) if place and place[1] else max(1, len(text.splitlines()))
+        raise RulesFileError(f"{path}: line {line}: {_PLACE.sub('', str(error))}") from error
     return _Loader(path, text).load(data)
 
 
@@ -176,8 +184,9 @@ class _Loader:
         cues = []
         for label, phrases in context.items():
             line = self._line("context", 0, label)
-            if not _LABEL.fullmatch(label):
-                self._fail(line, f"{label!r} is no label: small letters, digits and _")
+            if label not in _CUE_LABELS:
+                known = ", ".join(sorted(_CUE_LABELS))
+                self._fail(line, f"{label!r} is no label that words can ask for: {known} are")
             known = "" if label == NOT_PERSONAL else label
             cues += [(x, known) for x in self._phrases("context", 0, label, phrases)]
         return tuple(cues)

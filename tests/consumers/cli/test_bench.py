@@ -1,13 +1,14 @@
 """`hearken bench`, in seconds with a tiny tagger."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from consumers.cli.bench import describe_limit
 from consumers.cli.main import main
-from consumers.runtime.capacity import CapacityRun
+from consumers.runtime.capacity import CapacityRun, find_capacity, trials_left
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.tiny import tiny_checkpoint
 
@@ -56,3 +57,23 @@ def test_the_limit_is_that_of_the_smallest_number_that_was_not_carried() -> None
     assert "at 8 speakers 120 ms for a step of 9 messages" in told
     assert "25% of the messages were coalesced" in told
     assert "none" in describe_limit([run(7, 1.0)], 7)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 40, 700, 5000])
+def test_the_number_of_measurements_that_are_left_is_known_once_one_was_too_many(limit: int) -> None:
+    tried: list[tuple[int, int | None, int]] = []
+    good, bad = 0, None
+
+    def carries(speakers: int) -> bool:
+        nonlocal good, bad
+        if speakers <= limit:
+            good = speakers
+        else:
+            bad = speakers
+        tried.append((good, bad, trials_left(good, bad, 20_000)))
+        return speakers <= limit
+
+    assert find_capacity(carries, 16, 20_000) <= limit
+    left = [x for _, refused, x in tried if refused is not None]
+    assert left[-1] == 0
+    assert all(a > b for a, b in pairwise(left)) or len(left) == 1

@@ -12,6 +12,7 @@ from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.restart.policies import Last, StabilityThreshold, parse_policy
 from encoder.restart.policy_text import DEFAULT_PRICE
 from stream.revisions.emission import LEVELS, Emission
+from stream.revisions.settled import SettledRule
 from tests.tiny import WORDS, tiny_checkpoint
 
 
@@ -199,12 +200,13 @@ def test_the_threshold_of_settled_text_is_stored_used_and_watched(promise, tagge
     report = json.loads((tmp_path / "out" / "settled.json").read_bytes())
     assert report["chosen"]["threshold"] == stored.threshold
     assert (stored.alpha, stored.unit, stored.show) == (0.3, "document", 0.25)
+    assert report["chosen"]["labelled"] == stored.labelled
 
     def engine(**changes):
         return build_engine(EngineSettings(tagger=[str(tagger)], **(OFFLINE | changes)))
 
     made = engine()
-    assert made.rules.rule_of("tiny").threshold == stored.threshold
+    assert made.rules.rule_of("tiny") == SettledRule(stored.threshold, labelled=stored.labelled)
     assert {tagger: x.alpha for tagger, x in made.promises.settled.evidence.items()} == {"tiny": 0.3}
     assert not engine(policy="last:2").promises.settled.evidence
     assert engine(settled_threshold=1.0).rules.rule_of("tiny").threshold == 1
@@ -212,6 +214,7 @@ def test_the_threshold_of_settled_text_is_stored_used_and_watched(promise, tagge
         ["--rename", "any=place"],
         ["--tau", "0.5"],
         ["--stream", "x"],
+        ["--generated", "0/5"],
         ["--promise"],
         ["--settled-risk", "1"],
     ):
@@ -222,5 +225,16 @@ def test_the_threshold_of_settled_text_is_stored_used_and_watched(promise, tagge
 def test_too_few_sessions_for_the_risk_of_settled_text_are_refused(promise, tagger):
     result = promise(what="--settled")
     assert result.exit_code == 2
-    assert "at least 99 are needed" in result.stderr
+    assert "at least 199 are needed" in result.stderr
     assert load_checkpoint(str(tagger)).settled == {}
+
+
+def test_made_up_calls_calibrate_settled_text(tagger, capsys):
+    made_up = ["calibrate", "--settled", "--tagger", str(tagger), "--generated", "0/5", "--limit", "4"]
+    assert main([*made_up, "--settled-risk", "0.9"]) == 0
+    capsys.readouterr()
+    stored = load_checkpoint(str(tagger)).settled[""]
+    assert (stored.data, stored.unit) == ("generated/0 of 5", "session")
+    for more in (["--spoken"], ["--data", "x.conll"], ["--generated", "7/5"], ["--generated", "some"]):
+        assert main([*made_up, *more]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -22,6 +22,8 @@ WRONG = [
     ("tag --redact person --release soon", "'soon' is unknown: use settled, final or words:K"),
     ("tag --redact person --redact-rules /nowhere.toml", "--redact-rules (HEARKEN_REDACT_RULES)"),
     ("tag --redact-ids", "nothing is redacted"),
+    ("serve --redact-style mask", "nothing is redacted"),
+    ("listen --release final", "nothing is redacted"),
     ("tag --redact person --auto-close", "leave one of them out"),
     ("serve --redact person --log-text", "leave one of them out"),
     ("tag --format deepgramm", "did you mean 'deepgram'?"),

@@ -46,7 +46,59 @@ STANDS = {
         "1790000013.001300": "build 71 passed",
     },
     "discord": {"7001": "meet me in Nice"},
+    "soniox": {
+        "audio:1": "Is Priya in Lisbon?",
+        "audio:7.5": "Yes she is.",
+        "audio:9": "Thanks",
+        "audio:11.5": "Sorry",
+    },
+    "speechmatics": {"audio:3": "Ask Mira, in Graz. ", "audio:13": "Good "},
+    "gladia": {"g-1/0/00-1": "Who is Tariq?", "g-1/1/01-1": "Hello Noor.", "g-1/0/00-2": "and"},
+    "elevenlabs": {"audio:1": "Call Mr. Okafor.", "audio:9": "Yes.", "audio:12": "Yes.", "audio:17": "On May ..."},
+    "cartesia": {
+        "c-1/audio:0": "We met Ines, in Oslo.",
+        "c-1/audio:12": "Goodbye",
+        "c-1/turn:16": "Thanks, Sofia.",
+        "c-1/turn:24": "is lena ...",
+    },
+    "recall": {
+        "t-1/7@0.500": "My name is Ruth Odell.",
+        "t-1/8@1.000": "Sorry, Nadia.",
+        "chat/8@3.5": "see you in Turin",
+        "t-1/8@6.000": "Then ...",
+    },
+    "rev": {"audio@0.500": "Hello, this is Greta.", "audio@3.000": "hi Greta", "audio@0.200": "Noor here."},
+    "zoom": {
+        "16778240@1772359200.000": "We met in Porto.",
+        "16778241@1772359204.000": "Was Kofi there?",
+        "agent@1772359206.000": "Please hold.",
+        "16778240@1772359207.000": "Yes.",
+        "16778240@1772359208.500": "Yes.",
+    },
+    "twilio": {
+        "GT1/inbound_track:1": "I spoke with Yuki.",
+        "GT1/outbound_track:3": "One moment, please.",
+        "GT1/inbound_track:10": "and Bram",
+    },
+    "openai-chat": {
+        "chat-1/choice-0": "Good morning, Lena",
+        "chat-1/choice-1": "Ask Anders Holm.",
+        "chat-2/choice-0/refusal": "I cannot say.",
+    },
+    "openai-responses": {
+        "msg_1": "We met Ines in Oslo.",
+        "msg_2/1": "I cannot say.",
+        "msg_3": "Call Om",
+        "msg_4": "Good",
+    },
+    "anthropic": {
+        "block-1:5": "Here is Ms Andersen.",
+        "block-2:10": "She lives in Ky",
+        "block-0:15": "She lives in Kyoto.",
+    },
 }
+OF_A_CONNECTION = ("deepgram", "deepgram-flux", "whisperlive", "gladia", "cartesia", "recall", "twilio", "openai-chat")
+"""Their values name a session: the connection, the call or the answer."""
 
 
 def run(name: str, values: list[bytes] | None = None) -> Run:
@@ -78,7 +130,7 @@ def test_the_last_value_again_changes_nothing(name: str) -> None:
 def test_a_record_without_any_session_is_bad(name: str) -> None:
     values = fixture(name)
     alone = Run(name, None).tell(values)
-    if name in ("deepgram", "deepgram-flux", "whisperlive"):  # the connection's own id is one
+    if name in OF_A_CONNECTION:
         assert not alone.bad
     else:
         assert {x.reason for x in alone.bad} == {"no_session"}

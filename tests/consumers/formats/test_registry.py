@@ -51,7 +51,7 @@ def test_a_topic_is_decided_once(name: str) -> None:
     [
         (b'{"hello": "world"}', "no format is known to look so: if it is one of those in docs/formats.md"),
         (b'{"text": "any program may write this"}', "no format is known to look so"),
-        (b'{"tokens": [{"text": "We", "is_final": true}]}', "otherwise convert it to the normal form"),
+        (b'{"words": [{"text": "We", "is_final": true}]}', "otherwise convert it to the normal form"),
         (b"just a line of text", "name it with --format"),
         (b"[1, 2]", "no format is known to look so"),
         (b"17", "no format is known to look so"),
@@ -99,12 +99,14 @@ def read_or_refuse(name: str, value: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=50)
 @given(value=ANY)
 def test_json_of_any_kind_is_read_or_refused(name: str, value: object) -> None:
     read_or_refuse(name, json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=50)
 @given(value=st.binary(max_size=60))
 def test_bytes_of_any_kind_are_read_or_refused(name: str, value: bytes) -> None:
     read_or_refuse(name, value)

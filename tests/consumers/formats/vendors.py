@@ -5,6 +5,7 @@ the final one; late and out of order where a vendor's messages can be told apart
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -159,6 +160,44 @@ def _watson(x: Result) -> Any:
     return {"result_index": x.number, "results": [{"final": x.final, "alternatives": [best]}]}
 
 
+def _gladia(x: Result) -> Any:
+    words = [{"word": w if i == 0 else f" {w}", "start": s, "end": e} for i, (w, s, e) in enumerate(x.words)]
+    utterance = {"start": x.start, "end": x.end, "channel": x.channel, "text": x.text, "words": words, "speaker": 0}
+    # a partial need not have the id of its transcript
+    data = {"id": f"{x.channel:02}-{x.number:04}{'' if x.final else '-partial'}", "is_final": x.final}
+    return {"type": "transcript", "session_id": "beefcafe", "data": data | {"utterance": utterance}}
+
+
+def _recall(x: Result) -> Any:
+    words = [
+        {"text": w, "start_timestamp": {"relative": s}, "end_timestamp": {"relative": e} if x.final else None}
+        for w, s, e in x.words
+    ]
+    said = {"words": words, "participant": {"id": x.channel, "name": None}}
+    event = "transcript.data" if x.final else "transcript.partial_data"
+    return {"event": event, "data": {"data": said, "recording": {"id": "r"}}}
+
+
+def _rev(x: Result) -> Any:
+    elements: list[Any] = []
+    for w, s, e in x.words:
+        if x.final and elements:
+            elements.append({"type": "punct", "value": " "})
+        elements.append({"type": "text", "value": w} | ({"ts": s, "end_ts": e} if x.final else {}))
+    return {"type": "final" if x.final else "partial", "ts": x.start, "end_ts": x.end, "elements": elements}
+
+
+def _twilio(x: Result) -> Any:
+    return {
+        "TranscriptionEvent": "transcription-content",
+        "CallSid": "CA1",
+        "Track": "inbound_track",
+        "Final": str(x.final).lower(),
+        "Timestamp": datetime.fromtimestamp(1.8e9 + x.end, UTC).isoformat(),
+        "TranscriptionData": json.dumps({"transcript": x.text}),
+    }
+
+
 ENCODERS: dict[str, Callable[[Result], Any]] = {
     "deepgram": _deepgram,
     "deepgram-flux": _flux,
@@ -168,8 +207,12 @@ ENCODERS: dict[str, Callable[[Result], Any]] = {
     "watson": _watson,
     "google": _google,
     "vosk": _vosk,
+    "gladia": _gladia,
+    "recall": _recall,
+    "rev": _rev,
+    "twilio": _twilio,
 }
-UNNAMED = ("google", "vosk")
+UNNAMED = ("google", "vosk", "twilio")
 """Nothing in their messages says which utterance they are of, so they can be repeated, but not be out of order."""
 
 

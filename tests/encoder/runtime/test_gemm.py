@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, PackedWeights, make_run, padded
+from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, SUMS, PackedWeights, make_run, padded
 from encoder.runtime.cpu.fused.microkernel import PER_STEP
 from encoder.runtime.cpu.fused.row_kernels import cast_bytes, norm_row
-from encoder.runtime.cpu.fused.weight_packing import _laid_out, _rounded
+from encoder.runtime.cpu.fused.weight_packing import _laid_out, _rounded, round_columns
 from encoder.runtime.cpu.fused.workspace import NUMPY, aligned
 from encoder.runtime.cpu.numba_kernels.simd import pointer_to
 from encoder.runtime.cpu.packed_linear import RoundedLinear, round_rows
@@ -58,7 +58,7 @@ class Product:
 
     def run(self, rows: NDArray[Any], scale: Floats, zero: NDArray[np.int32]) -> Floats:
         """Multiply rows that are ready."""
-        sums = aligned(ROWS * BLOCK, np.int32 if self.numbers == "int8" else np.float32)
+        sums = aligned(SUMS, np.int32 if self.numbers == "int8" else np.float32)
         out = np.full(len(rows) * self.width, np.nan, np.float32)
         make_run(self.numbers)(self.packed, rows.reshape(-1), len(rows), scale, zero, sums, out)
         return out.reshape(len(rows), self.width)[:, : self.outputs]
@@ -68,7 +68,9 @@ def normal(seed: int, *shape: int) -> Floats:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-SHAPES = st.tuples(st.integers(1, 13), st.integers(1, 9).map(lambda k: 16 * k), st.integers(1, 150))
+SHAPES = st.tuples(
+    st.integers(1, 13) | st.integers(30, 70), st.integers(1, 9).map(lambda k: 16 * k), st.integers(1, 150)
+)
 
 
 @settings(max_examples=40)
@@ -84,6 +86,21 @@ def test_sums_of_bytes_are_exact(shape: tuple[int, int, int], seed: int) -> None
     want = (x.astype(np.int64) - zero[:, None]) @ weight.T.astype(np.int64)
     assert np.abs(want).max() < 1 << 24  # float32 holds them all
     assert np.array_equal(product.run(x, np.ones(rows, np.float32), zero), want)
+
+
+@settings(max_examples=25)
+@given(shape=SHAPES, seed=st.integers(0, 1 << 20))
+def test_products_of_bytes_have_the_bits_of_plain_float32(shape: tuple[int, int, int], seed: int) -> None:
+    """So they are the same on all processors, whichever microkernel they take."""
+    needs("int8")
+    rows, inputs, outputs = shape
+    weight, bias, rng = normal(seed, outputs, inputs), normal(seed + 1, outputs), np.random.default_rng(seed)
+    x, zero = rng.integers(0, 256, (rows, inputs)).astype(np.uint8), rng.integers(0, 256, rows).astype(np.int32)
+    scale = rng.random(rows, np.float32)
+    factors, whole = round_columns(weight)
+    sums = (x.astype(np.int32) - zero[:, None]) @ whole.T.astype(np.int32)
+    want = sums.astype(np.float32) * factors * scale[:, None] + bias
+    assert np.array_equal(Product(weight, bias, "int8").run(x, scale, zero), want)
 
 
 @pytest.mark.parametrize("numbers", FORMATS)

@@ -11,7 +11,7 @@ import pytest
 
 from encoder.kernel_checks import CHECKED
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.fused.gemm import BLOCK, ROWS, PackedWeights, make_run
+from encoder.runtime.cpu.fused.gemm import BLOCK, SUMS, PackedWeights, make_run
 from encoder.runtime.cpu.fused.microkernel import PER_STEP
 from encoder.runtime.cpu.fused.workspace import NUMPY, aligned
 from encoder.runtime.cpu.numba_kernels import rows
@@ -70,7 +70,7 @@ class Parts:
         self.products = np.array([0, size, size + BLOCK, size + 2 * BLOCK, steps, 1, 0])
         self.a, self.count = aligned(3 * 32, NUMPY[numbers]), 3
         self.scale, self.zero = np.ones(3, np.float32), np.zeros(3, np.int32)
-        self.sums = aligned(ROWS * BLOCK, np.int32 if numbers == "int8" else np.float32)
+        self.sums = aligned(SUMS, np.int32 if numbers == "int8" else np.float32)
         self.out = np.zeros(3 * BLOCK, np.float32)
 
     def run(self) -> None:

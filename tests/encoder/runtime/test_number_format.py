@@ -5,30 +5,33 @@ import time
 import pytest
 
 from encoder.runtime import number_format
+from encoder.runtime.cpu.fused import microkernel, tile_registers
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.number_format import ProcessorFeatures, choose_number_format, page_type, read_features
 from tests.tiny import tiny_checkpoint
 
-NO_AVX512 = ProcessorFeatures(False, False, False)
+NO_BF16 = ProcessorFeatures(True, False, False)
 CLASSES = {
-    "AVX2": (NO_AVX512, "float32", "float32"),
-    "AVX-512 without VNNI": (NO_AVX512, "float32", "float32"),
-    "AVX-512 VNNI": (ProcessorFeatures(True, False, False), "int8", "float32"),
+    "none of them": (ProcessorFeatures(False, False, False), "float32", "float32"),
+    "AVX2": (NO_BF16, "int8", "float32"),
+    "AVX-512 without VNNI": (NO_BF16, "int8", "float32"),
+    "AVX-512 VNNI": (NO_BF16, "int8", "float32"),
     "AVX-512 BF16": (ProcessorFeatures(True, True, True), "int8", "bfloat16"),
     "AMX": (ProcessorFeatures(True, True, False), "int8", "float32"),
-    "AVX-512 BF16 without VNNI": (ProcessorFeatures(False, True, True), "bfloat16", "bfloat16"),
+    "BF16 alone": (ProcessorFeatures(False, True, True), "bfloat16", "bfloat16"),
 }
 """Features, and what "auto" is for the fused layers and for other models."""
 FLAGS = {
+    "none of them": "sse4_2 avx",
     "AVX2": "avx avx2 avx_vnni fma",
     "AVX-512 without VNNI": "avx avx2 avx512f avx512bw avx512vl",
-    "AVX-512 VNNI": "avx512f avx512bw avx512_vnni",
-    "AVX-512 BF16": "avx512f avx512_vnni avx512_bf16",
-    "AMX": "avx512f avx512_vnni avx512_bf16 amx_bf16 amx_tile amx_int8",
-    "AVX-512 BF16 without VNNI": "avx512f avx512_bf16",
+    "AVX-512 VNNI": "avx2 avx512f avx512bw avx512_vnni",
+    "AVX-512 BF16": "avx2 avx512f avx512_vnni avx512_bf16",
+    "AMX": "avx2 avx512f avx512_vnni avx512_bf16 amx_bf16 amx_tile amx_int8",
+    "BF16 alone": "avx512f avx512_bf16",
 }
 """As Linux names them."""
-NEEDED = {"int8": "avx512_vnni", "bfloat16": "avx512_bf16"}
+NEEDED = {"int8": "avx2", "bfloat16": "avx512_bf16"}
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -41,6 +44,43 @@ def test_each_class_of_processors_has_its_format(name: str, monkeypatch: pytest.
     assert [choose_number_format("auto", fused=fits) for fits in (True, False)] == [fused, other]
     for wanted in ("float32", "bfloat16", "int8"):
         assert choose_number_format(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"),
+    [
+        ("+sse4.2,+avx", None),
+        ("+neon,+dotprod", None),
+        ("+avx2,-avxvnni", "madd_256"),
+        ("+avx2,+avxvnni", "vnni_256"),
+        ("+avx2,+avx512f,-avx512bw,-avx512vnni", None),  # Knights Landing
+        ("+avx2,+avx512f,+avx512bw,-avx512vnni", "madd_512"),
+        ("+avx2,+avx512f,+avx512bw,+avx512vnni", "vnni_512"),
+        ("+avx2,+avxvnni,+avx512f,+avx512bw,+avx512vnni,+amx-tile,+amx-int8", "vnni_512"),
+    ],
+)
+def test_bytes_are_multiplied_by_the_best_instruction_there_is(
+    features: str, wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(microkernel, "compiled_features", lambda: frozenset(features.split(",")))
+    microkernel.choose_byte_product.cache_clear()
+    try:
+        assert microkernel.choose_byte_product() == wanted
+        assert microkernel.can_multiply("int8") == (wanted is not None)
+    finally:
+        microkernel.choose_byte_product.cache_clear()
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_tiles_are_taken_where_processor_and_system_have_them(permitted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(tile_registers, "_request_permission", lambda: (asked.append(1), permitted)[1])
+    for features, able in (("+avx512f,+avx512vnni", False), ("+avx512f,+avx512vnni,+amx-tile,+amx-int8", True)):
+        monkeypatch.setattr(tile_registers, "compiled_features", lambda found=features: frozenset(found.split(",")))
+        tile_registers.can_use_tiles.cache_clear()
+        assert tile_registers.can_use_tiles() == (able and permitted)
+        assert len(asked) == able, "only where there are tiles"
+    tile_registers.can_use_tiles.cache_clear()
 
 
 def test_the_choice_asks_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:

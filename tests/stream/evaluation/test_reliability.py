@@ -85,3 +85,10 @@ def test_what_is_mended_was_not_fitted_to():
     assert (scale_across(other, other)[0].stability == mended[0].stability).all()
     assert [x.stood.tolist() for x in mended] == [x.stood.tolist() for x in units]
     assert len(pool([]).stability) == 0
+
+
+def test_a_tagger_that_labels_nothing_has_reliability_of_nothing() -> None:
+    nothing = StabilityPairs(np.zeros(0, np.float32), np.zeros(0, np.bool_))
+    found = measure_reliability([nothing, nothing])
+    assert (found.pairs, found.ece) == (0, 0.0)
+    assert set(found.low) == set(found.predicted) == {None}

@@ -9,7 +9,10 @@ from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.evaluation.calibration.settled import (
+    BROKEN,
+    LABELLED,
     LEVEL,
+    PLAIN,
     THRESHOLDS,
     SettledReplay,
     SettledTask,
@@ -23,7 +26,8 @@ from stream.evaluation.replay.examples import EvaluationError
 from stream.evaluation.replay.update_stream import message_stream
 from stream.messages.types import End
 from stream.revisions.emission import LEVELS
-from stream.revisions.settled import SettledRule, SettledRules
+from stream.revisions.settled import SettledRules
+from stream.revisions.settled_watch import SettledOutcome
 from tests.stream.evaluation.test_promise import write_documents
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
 from tests.stream.helpers import drain
@@ -31,6 +35,7 @@ from tests.stream.streams import ALL, messages, steps
 from tests.tiny import tiny_checkpoint
 
 ALPHA = 0.05
+ALL_RULES = (*PLAIN, *LABELLED)
 
 
 def make_losses(rng: np.random.Generator, units: int) -> np.ndarray:
@@ -65,13 +70,14 @@ def test_too_few_sessions_promise_nothing():
 
 
 def test_losses_are_shares_of_a_session_that_fall_as_thresholds_rise():
-    unit, other = UnitLosses(), UnitLosses()
+    unit, other = UnitLosses(len(THRESHOLDS)), UnitLosses(len(THRESHOLDS))
     for number in range(len(THRESHOLDS)):
-        unit.add("", number, 10, 4 if number == 3 else 1 if number < 5 else 0)
-    losses = unit_losses([unit, other], "")
+        missed = 4 if number == 3 else 1 if number < 5 else 0
+        unit.add("", [number], SettledOutcome(10, missed - (number == 2), int(number == 2)))
+    losses = unit_losses([unit, other], "", BROKEN)
     assert losses[0, :6].tolist() == [0.4, 0.4, 0.4, 0.4, 0.1, 0]
     assert len(losses) == 1, "a session without labels is none"
-    assert len(unit_losses([unit], "person")) == 0
+    assert len(unit_losses([unit], "person", BROKEN)) == 0
 
 
 def test_delays_are_words_behind_the_newest_one():
@@ -83,13 +89,13 @@ def test_delays_are_words_behind_the_newest_one():
 
 
 @settings(max_examples=30, deadline=None)
-@given(steps(VOCABULARY, ALL), st.sampled_from([0, 4, 7, 11, len(THRESHOLDS) - 1]))
+@given(steps(VOCABULARY, ALL), st.sampled_from([0, 4, 7, 11, len(THRESHOLDS) - 1, len(THRESHOLDS) + 3]))
 def test_text_settles_as_in_an_engine(script, number):
     """Sessions with rewrites, edits, deletes and ends."""
     told = messages(script)
-    replay = SettledReplay(FakeLabeller(), Last(2), message_stream(told))
+    replay = SettledReplay(FakeLabeller(), Last(2), message_stream(told), ALL_RULES)
     replay.run()
-    rules = SettledRules({"fake": SettledRule(THRESHOLDS[number])})
+    rules = SettledRules({"fake": ALL_RULES[number]})
     engine = Engine(FakeLabeller(), Last(2), emission=LEVELS[LEVEL], rules=rules)
     for offset, message in enumerate(told):
         engine.submit(message, offset)
@@ -98,9 +104,8 @@ def test_text_settles_as_in_an_engine(script, number):
         engine.submit(End(session=name), len(told))
         drain(engine)
     counts = engine.promises.settled.counts
-    labelled, broken = sum((x.labels[""][number] for x in replay.outcomes.values() if "" in x.labels), np.zeros(2, int))
-    assert labelled == counts.get(("fake", "labelled"), 0)
-    assert broken == counts.get(("fake", "missed"), 0) + counts.get(("fake", "withdrawn"), 0)
+    found = sum((x.labels[""][number] for x in replay.outcomes.values() if "" in x.labels), np.zeros(3, int))
+    assert found.tolist() == [counts.get(("fake", name), 0) for name in SettledOutcome._fields]
 
 
 @pytest.fixture
@@ -116,19 +121,21 @@ def test_a_file_needs_no_gold_labels_and_its_documents_are_the_units(folder, tmp
     assert report.unit == "document"
     assert 1 < report.units <= 12
     assert [x.threshold for x in report.rows] == list(THRESHOLDS)
-    bounds, delays = ([getattr(x, name) for x in report.rows] for name in ("bound", "delay"))
-    assert bounds == sorted(bounds, reverse=True)
-    assert delays[0] < delays[-1]
-    assert (report.rows[-1].risk, report.rows[-1].characters) == (0, 0)
     chosen = report.chosen
     assert chosen is not None
-    row = next(x for x in report.rows if x.threshold == chosen.threshold)
-    assert row.bound <= 0.5
-    assert all(x.bound > 0.5 for x in report.rows if x.threshold < chosen.threshold)
+    assert chosen.risk <= 0.5
+    for kind, threshold in (("plain", chosen.threshold), ("labelled", chosen.labelled)):
+        losses = [getattr(x, kind) for x in report.rows]
+        bounds = [x.bound for x in losses]
+        assert bounds == sorted(bounds, reverse=True)
+        assert losses[0].delay <= losses[-1].delay
+        assert losses[-1].risk == 0
+        assert losses[THRESHOLDS.index(threshold)].bound <= 0.25
+        assert all(x.bound > 0.25 for x in losses[: THRESHOLDS.index(threshold)])
     for risk in chosen.labels.values():
         assert risk.sessions <= report.units
     with pytest.raises(EvaluationError, match="--settled-risk"):
         run_settled(SettledTask(tagger=str(folder), data=data, alpha=0.0))
     few = run_settled(SettledTask(tagger=str(folder), data=data, limit=3, alpha=0.01))
     assert few.chosen is None
-    assert "at least 99 are needed" in few.refusal()
+    assert "at least 199 are needed" in few.refusal()

@@ -138,9 +138,9 @@ def test_a_long_segment_is_read_again_by_rules_only_where_it_is_new():
     read = []
     detect = make_detector()
 
-    def watched(text: str, context: str) -> Detection:
+    def watched(text: str, context: str, *, growing: bool = False) -> Detection:
         read.append(len(text))
-        return detect(text, context)
+        return detect(text, context, growing=growing)
 
     policy = RedactionPolicy(labels=frozenset({"phone"}))
     to = Engine(FakeLabeller(), parse_policy("last:3"), redactor=Redactor(policy, frozenset(), watched))

@@ -42,6 +42,14 @@ def test_part_of_a_read_back_is_the_number_too():
     assert talk.say("b", "five five") == "[PHONE]"
 
 
+def test_two_digits_that_were_asked_for_are_covered_in_the_read_back_too():
+    talk = Talk()
+    talk.say("a", "and the extension?")
+    assert talk.say("b", "oh seven") == "[PHONE]"
+    assert talk.say("a", "so zero seven, got it") == "so [PHONE], got it"
+    assert talk.say("a", "17 people wait") == "17 people wait"
+
+
 def test_a_run_that_was_asked_for_and_is_unfinished_is_covered_by_what_was_asked():
     assert Talk().say("a", "the card is four one one") == "the card is [CARD]"
     assert Talk().say("a", "my mobile number is oh seven nine") == "my mobile number is [PHONE]"

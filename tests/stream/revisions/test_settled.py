@@ -77,15 +77,15 @@ def _spans(draw, words: Words):
     return spans
 
 
-def slowly(text, words, stability, found, shown, kept, limit, threshold):
+def slowly(text, words, stability, found, shown, kept, limit, thresholds, labels):
     """The last place of which everything that is written in `stream.revisions.settled` holds."""
     limits = [a for a, b, _ in set(found) ^ set(shown) if b > kept] + ([limit] if limit is not None else [])
     if any(a < kept < b for a, b in words):
         return kept
     run = []
-    for (a, b), sure in zip(words, stability, strict=True):
+    for (a, b), sure, label in zip(words, stability, labels, strict=True):
         if a >= kept:
-            if sure < np.float32(threshold) or any(b > x for x in limits):
+            if sure < np.float32(thresholds[bool(label)]) or any(b > x for x in limits):
                 break
             run.append((a, b))
     for p in range(len(text), kept, -1):
@@ -102,12 +102,14 @@ def slowly(text, words, stability, found, shown, kept, limit, threshold):
 
 
 @settings(max_examples=400)
-@given(cases(), st.sampled_from([0.5, 0.95]))
-def test_settled_text_is_that_of_its_definition(case, threshold):
+@given(cases(), st.sampled_from([0.5, 0.95]), st.sampled_from([None, 0.1, 0.95]), st.randoms())
+def test_settled_text_is_that_of_its_definition(case, threshold, labelled, random):
     text, words, stability, found, shown, kept, limit = case
-    rule = SettledRule(threshold, None if limit is None else lambda text: limit)
-    got = settle_text(text, reading_of(words, stability), found, shown, kept, rule)
-    assert got == slowly(*case, threshold)
+    rule = SettledRule(threshold, None if limit is None else lambda text: limit, labelled)
+    labels = [random.randint(0, 1) for _ in words]
+    reading = reading_of(words, stability).replace(labels=np.array(labels, np.int32))
+    got = settle_text(text, reading, found, shown, kept, rule)
+    assert got == slowly(*case, (threshold, threshold if labelled is None else labelled), labels)
 
 
 @given(cases())

@@ -123,6 +123,66 @@ def test_a_question_or_a_first_half_in_an_earlier_segment_counts(context: str, t
     assert [x for x, _ in find(text, context)] == [value]
 
 
+@pytest.mark.parametrize(
+    ("context", "text", "value", "label"),
+    [
+        ("and which extension?", "oh four", "oh four", "phone"),
+        ("", "dial extension oh four please", "oh four", "phone"),
+        ("", "ask for extension 38", "38", "phone"),
+        ("the last two digits please", "six one", "six one", "card"),
+        ("", "the last four digits of my account are nine oh nine two thanks", "nine oh nine two", "account"),
+        ("and the security code on the back?", "it's four oh nine", "four oh nine", "card"),
+        ("could you type your pin", "double three uh eight one", "double three uh eight one", "account"),
+        ("what is the house number?", "nineteen", "nineteen", "address"),
+        ("which flat number?", "it's seven c", "seven c", "address"),
+        ("the booking name please", "it's hotel oscar lima mike", "hotel oscar lima mike", "person"),
+        ("what's your email?", "it's marlow at", "marlow at", "email"),
+        ("", "sure it's oh eight one double two", "oh eight one double two", "phone"),
+    ],
+)
+def test_a_short_value_that_is_asked_for_is_covered(context: str, text: str, value: str, label: str):
+    found = find(text, context)
+    assert [x for _, x in found] == [label]
+    assert value.removeprefix("it's ") in found[0][0] or found[0][0] in value
+    assert set(text.replace(found[0][0], "").split()) <= {"it's", "sure", "dial", "extension", "please", "ask", "for",
+        "the", "last", "four", "digits", "of", "my", "account", "are", "thanks", "at"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        ("", "we got an extension of ten days"),
+        ("", "the extension opens in 2031 with 12 rooms"),
+        ("", "over the last four years 12 people left"),
+        ("", "they put pin number one on the map"),
+        ("what's the order number?", "four one"),
+        ("which house?", "the old one"),
+        ("what's your email?", "i left it at home"),
+        ("", "oh five people came"),
+        ("what is your phone like?", "it's 98 months old, i got it for 351 at six thirty"),
+        ("your card number?", "no sorry i meant tuesday at ten forty"),
+        ("and the account?", "we have 412 chairs, 60 tables and 800 reps"),
+        ("what's the account number?", "on account of the snow nine hundred and ten came"),
+        ("is that your email?", "i'm off at fifty points"),
+        ("what's your username?", "half three is too late"),
+        ("where do you live?", "oh nice"),
+        ("where do you live?", "it's a 3 bedroom thing"),
+        ("when were you born?", "my aunt turns seventy seven"),
+        ("your date of birth?", "that was eight hundred and ten times"),
+        ("", "my passport ran out in november 2016"),
+        ("", "her licence plate is a 2016 model"),
+        ("", "count on my phone with me, four three two one go"),
+        ("", "from 1980-1982 they lived there"),
+        ("your medical record number?", "the ratio is two point seven five"),
+        ("", "a b c d e f g is how the song goes"),
+        ("", "that's two for one on my card until friday"),
+        ("", "the zip on my jacket lasted six days"),
+    ],
+)
+def test_numbers_of_ordinary_talk_stay_after_words_that_ask_for_one(context: str, text: str):
+    assert find(text, context) == []
+
+
 def test_an_unfinished_number_is_covered_at_the_end_after_words_that_ask_for_one():
     assert find("Sure, my number is 555.") == [("555", "phone")]
     assert find("i have 555") == []

@@ -47,6 +47,9 @@ def check_prefixes(rules: PersonalDataRules, text: str, context: str = "") -> No
         known = covered(reading.spans)
         unsettled = reading.first_unsettled
         assert 0 <= unsettled <= n
+        growing = rules.read(text[:n], context, growing=True)
+        assert growing.first_unsettled == unsettled
+        assert {i for i in covered(growing.spans) if i < unsettled} == {i for i in known if i < unsettled}
         assert {i for i in whole if i < unsettled} == {i for i in known if i < unsettled}, (text[:n], unsettled)
         for span in full.spans:
             if span.end <= unsettled:

@@ -1,7 +1,7 @@
 // One segment: its text, its labels, what has just happened to them, and how that is drawn. Text is only ever set as
 // text: what a transcript says can be no markup.
 
-import { carry, cut, fits, join, points, reveal, wordStart } from "./text.js";
+import { blocks, carry, cut, fits, join, points, reveal, wordStart } from "./text.js";
 import { slotOf } from "./labels.js";
 
 export const MOMENT = 1800; // milliseconds for which a flip or a retraction is seen
@@ -26,6 +26,9 @@ export class Segment {
     this.who = this.row.appendChild(make("div", "who"));
     this.words = this.row.appendChild(make("p", "words"));
     this.words.dir = "auto";
+    this.redacted = null; // what of its text was released, and what was replaced there; its text if it stands beside
+    this.beside = make("p", "words redacted");
+    this.beside.dir = "auto";
     this.above = this.row.appendChild(make("ul", "scores"));
   }
 
@@ -37,6 +40,7 @@ export class Segment {
     }
     this.text = text;
     this.final = frame.final;
+    this.redacted = frame.redacted ?? null;
     const speaker = make("span", "speaker");
     speaker.textContent = frame.speaker ?? "";
     const channel = make("span", "channel");
@@ -97,6 +101,19 @@ export class Segment {
 
   draw(taggers, hidden, now, thresholds) {
     const shown = taggers.filter((x) => !hidden.has(x));
+    const { text } = this.redacted ?? {};
+    if (text !== undefined) {
+      if (!this.beside.parentNode) this.words.after(this.beside);
+      const withheld = this.final ? "" : blocks(this.text.slice(this.redacted.source));
+      this.beside.replaceChildren(...this.#released(points(text), withheld));
+      this.row.classList.add("two");
+    }
+    if (this.redacted && text === undefined) {
+      const withheld = join(this.text, this.redacted.released, this.text.length);
+      this.words.replaceChildren(...this.#released(this.text, withheld));
+      this.row.classList.toggle("open", !this.final);
+      return;
+    }
     const spans = shown.flatMap((tagger) => this.#visible(tagger));
     this.row.style.setProperty("--below", assignLanes(spans.filter((x) => x.tagger !== taggers[0])));
     const ghosts = this.gone.filter((x) => !hidden.has(x.tagger) && !fits(this.text, x));
@@ -116,6 +133,27 @@ export class Segment {
     this.words.replaceChildren(...pieces);
     this.above.replaceChildren(...shown.flatMap((tagger) => this.#above(tagger, thresholds[tagger] ?? {})));
     this.row.classList.toggle("open", !this.final);
+  }
+
+  // What was released of a redacted text, with what stands in place of values, and what is withheld behind it.
+  #released(characters, withheld) {
+    const { released, redactions } = this.redacted;
+    const solid = make("span", "settled");
+    for (const { start, end, spans } of cut(released, redactions)) {
+      const piece = this.#plain(join(characters, start, end));
+      const mark = spans.length > 0 && make("mark", "covered");
+      if (mark) {
+        mark.title = spans[0].label;
+        mark.append(piece);
+      }
+      solid.append(mark || piece);
+    }
+    if (!withheld) return [solid];
+    const rest = make("span", "withheld");
+    rest.title = "withheld";
+    rest.setAttribute("aria-hidden", "true");
+    rest.textContent = withheld;
+    return [solid, rest];
   }
 
   // Gives each name the room up to the next one on its line, so that none lies on another. All is read before anything

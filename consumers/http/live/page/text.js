@@ -37,6 +37,9 @@ export function carry(spans, before, after) {
   });
 }
 
+// What is withheld of a text: a block for each of its signs, white space as it is.
+export const blocks = (characters) => characters.map((x) => (/\s/u.test(x) ? x : "\u2588")).join("");
+
 // Cuts a text where any span begins or ends. Gives runs {start, end, spans}, in order, all of the text; a run's spans
 // are in the order of `spans`.
 export function cut(length, spans) {

@@ -7,6 +7,9 @@ rows it is read once, at the speed of memory.
 int8 takes rows of unsigned bytes, each with a scale and a zero point of its own
 (`encoder.runtime.cpu.fused.row_kernels`), and columns of signed bytes with a scale each. So a row's result depends on
 nothing but the row, and its sums are whole numbers.
+
+The sums of some rows in one block are computed by a `RowSums`, chosen once: by vectors, five rows at a time, or by the
+tile registers of AMX, 32 at a time.
 """
 
 from collections.abc import Callable
@@ -20,6 +23,15 @@ from numpy.typing import NDArray
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.fused.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
+from encoder.runtime.cpu.fused.tile_registers import (
+    GROUP,
+    TILE_ROWS,
+    TILE_STEPS,
+    can_use_tiles,
+    configure,
+    make_tile_block,
+    release,
+)
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,
     fill,
@@ -41,6 +53,10 @@ VECTORS: Final = 4 if has_wide_registers() else 1
 """Vectors of columns of a tile: with the 16 registers of AVX2, half as wide, five rows of one vector fit."""
 BLOCK: Final = LANES * VECTORS
 """Columns of a block; a product has a whole number of blocks."""
+FEW_ROWS: Final = 3
+"""Up to so many rows are multiplied by vectors where there are tile registers: a register takes as long to load."""
+SUMS: Final = GROUP * BLOCK
+"""Sums that a product needs room for."""
 
 AS_IS: Final = 0
 GELU: Final = 1
@@ -83,10 +99,101 @@ def weight_pointers(p: Any) -> Any:
     )
 
 
+class RowSums(NamedTuple):
+    """Computes the sums of a few rows in one block of columns."""
+
+    rows: int
+    """Most rows of a call."""
+    prepare: Any
+    """prepare(rows, held): before a call with `rows` rows, where `held` is the result of the last one, at first 0."""
+    add_up: Any
+    """add_up(a, first, stride, words, w, steps, sums, start, rows): of `rows` rows from item `first` of `a` on,
+    `stride` double words apart, and the `steps` of a block at `w`; the sums go to `start`, `BLOCK` of each row.
+    """
+    end: Any
+    """end(held): after all calls."""
+
+
+@cache
+def make_vector_sums(numbers: NumberType, *, carry: bool = False) -> RowSums:
+    """Compile sums by vector registers; with `carry` they are added to those that there are."""
+    one, two, three, four, five = (make_tile(numbers, rows, VECTORS, carry=carry) for rows in range(1, ROWS + 1))
+
+    @kernel
+    def prepare(rows: int, held: int) -> int:
+        return held
+
+    @kernel
+    def add_up(
+        a: Any, first: int, stride: int, words: Any, w: int, steps: int, sums: Any, start: int, rows: int
+    ) -> None:
+        if rows == 5:
+            five(a, first, stride, words, w, steps, sums, start, BLOCK)
+        elif rows == 4:
+            four(a, first, stride, words, w, steps, sums, start, BLOCK)
+        elif rows == 3:
+            three(a, first, stride, words, w, steps, sums, start, BLOCK)
+        elif rows == 2:
+            two(a, first, stride, words, w, steps, sums, start, BLOCK)
+        else:
+            one(a, first, stride, words, w, steps, sums, start, BLOCK)
+
+    @kernel
+    def end(held: int) -> None:
+        pass
+
+    return RowSums(ROWS, prepare, add_up, end)
+
+
+@cache
+def make_tile_sums() -> RowSums:
+    """Compile sums of bytes by tile registers; vectors take the steps that fill no register, and very few rows."""
+    narrow, wide = make_tile_block(1, 4, VECTORS), make_tile_block(2, 2, VECTORS)
+    _, _, by_vectors, _ = make_vector_sums("int8")
+    _, _, add_rest, _ = make_vector_sums("int8", carry=True)
+
+    @kernel
+    def prepare(rows: int, held: int) -> int:
+        if rows == held or rows <= FEW_ROWS:
+            return held
+        configure(rows)
+        return rows
+
+    @kernel
+    def add_up(
+        a: Any, first: int, stride: int, words: Any, w: int, steps: int, sums: Any, start: int, rows: int
+    ) -> None:
+        if rows <= FEW_ROWS:
+            by_vectors(a, first, stride, words, w, steps, sums, start, rows)
+            return
+        if rows <= TILE_ROWS:
+            narrow(a, first, stride, words, w, steps, sums, start, BLOCK, rows)
+        else:
+            half = BLOCK // 2
+            wide(a, first, stride, words, w, steps, sums, start, BLOCK, rows)
+            wide(a, first, stride, words, w + half, steps, sums, start + half, BLOCK, rows)
+        done = steps - steps % TILE_STEPS
+        if done < steps:
+            for r in range(0, rows, ROWS):
+                add_rest(
+                    a, first + 4 * (r * stride + done), stride, words, w + done * BLOCK, steps - done, sums,
+                    start + r * BLOCK, min(ROWS, rows - r),
+                )  # fmt: skip
+
+    @kernel
+    def end(held: int) -> None:
+        if held:
+            release()
+
+    return RowSums(GROUP, prepare, add_up, end)
+
+
 @cache
 def make_product(numbers: NumberType) -> Callable[..., None]:
     """Compile the product of one number type, for any shape."""
-    one, two, three, four, five = (make_tile(numbers, rows, VECTORS) for rows in range(1, ROWS + 1))
+    most, prepare, add_up, end = (
+        make_tile_sums() if numbers == "int8" and can_use_tiles() else make_vector_sums(numbers)
+    )
     per_step = PER_STEP[numbers]
     finish = _finish_bytes if numbers == "int8" else _finish
 
@@ -102,7 +209,7 @@ def make_product(numbers: NumberType) -> Callable[..., None]:
             a: (T * K,) flat, in the kind of numbers.
             begin: first row; the result of `count` rows goes to the start of `out`.
             scale: (T,) float32 of int8 rows; `zero` (T,) int32. Other kinds do not read them.
-            sums: (ROWS * BLOCK,) scratch, int32 for int8, else float32.
+            sums: (SUMS,) scratch, int32 for int8, else float32.
             out: (count * blocks * BLOCK,) float32, flat.
         """
         at = which * PARTS
@@ -110,28 +217,21 @@ def make_product(numbers: NumberType) -> Callable[..., None]:
             packed.products[at], packed.products[at + 1], packed.products[at + 2], packed.products[at + 3],
         )  # fmt: skip
         steps, blocks, form = packed.products[at + 4], packed.products[at + 5], packed.products[at + 6]
-        nil = fill(np.float32(0.0), LANES)
+        nil, held = fill(np.float32(0.0), LANES), np.int64(0)
         for b in range(blocks):
             w = begins + b * steps * BLOCK
-            for r in range(0, count, ROWS):
-                rows = min(ROWS, count - r)
+            for r in range(0, count, most):
+                rows = min(most, count - r)
                 first = (begin + r) * steps * per_step
-                if rows == 5:
-                    five(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
-                elif rows == 4:
-                    four(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
-                elif rows == 3:
-                    three(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
-                elif rows == 2:
-                    two(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
-                else:
-                    one(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
+                held = prepare(rows, held)
+                add_up(a, first, steps, packed.words, w, steps, sums, np.int64(0), rows)
                 for v in range(b * BLOCK, (b + 1) * BLOCK, LANES):
                     factor, added = load(packed.reals, factors + v, nil), load(packed.reals, bias + v, nil)
                     for i in range(rows):
                         t, place = begin + r + i, i * BLOCK + v - b * BLOCK
                         x = finish(sums, place, packed.words, columns + v, factor, scale, zero, t, added)
                         activate(x, out, (r + i) * blocks * BLOCK + v, form)
+        end(held)
 
     return multiply
 

@@ -5,13 +5,19 @@ summed over. One step takes a double word of each row, spreads it over 16 lanes,
 of 16 columns that lie side by side. A row's sums are added in the order of the steps, alone: its bits do not depend on
 which rows share the tile.
 
-float32 is compiled for any processor: LLVM makes two or four vectors of one where 16 lanes are too many for it. Bytes
-and bfloat16 need AVX-512 with VNNI or BF16: ask `can_multiply` before anything is compiled.
+float32 is compiled for any processor: LLVM makes two or four vectors of one where 16 lanes are too many for it.
+bfloat16 needs AVX-512 BF16, and bytes need AVX2 at least: ask `can_multiply` before anything is compiled. The best
+instruction for bytes is taken, and sums of bytes are whole numbers, so that all processors compute the same:
+
+    AVX-512 VNNI, AVX-VNNI    vpdpbusd: four products and their sum in one step
+    AVX-512 BW, AVX2          vpmaddwd of 16-bit numbers, even bytes and odd bytes apart: exact, where vpmaddubsw would
+                              saturate at 2^15 (two bytes times two of 127 give up to 64,770)
+    AMX                       a microkernel of its own, `encoder.runtime.cpu.fused.tile_registers`
 """
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from llvmlite import ir
 from numba import types
@@ -34,34 +40,53 @@ LANES: Final = 16
 PER_STEP: Final = {"float32": 1, "bfloat16": 2, "int8": 4}
 """Numbers of one double word."""
 
-_LONG = ir.IntType(64)
+ByteProduct = Literal["vnni_512", "madd_512", "vnni_256", "madd_256"]
+"""Instruction that multiplies bytes, and the bits of its registers."""
+
+_LONG, _SHORT = ir.IntType(64), ir.IntType(16)
 _FLOATS, _INTS = vector(LANES), vector(LANES, INT)
 _DOTS = {
     "float32": "llvm.fma.v16f32",
     "bfloat16": "llvm.x86.avx512bf16.dpbf16ps.512",
-    "int8": "llvm.x86.avx512.vpdpbusd.512",  # unsigned bytes of rows times signed bytes of columns
+    "vnni_512": "llvm.x86.avx512.vpdpbusd.512",  # unsigned bytes of rows times signed bytes of columns
+    "vnni_256": "llvm.x86.avx512.vpdpbusd.256",
+    "madd_512": "llvm.x86.avx512.pmaddw.d.512",
+    "madd_256": "llvm.x86.avx2.pmadd.wd",
 }
 
 
 _WIDE: Final = "+avx512f"
-_NEEDS: Final[dict[NumberType, set[str]]] = {
-    "float32": set(), "bfloat16": {_WIDE, "+avx512bf16"}, "int8": {_WIDE, "+avx512vnni"}
+_BYTES: Final[dict[ByteProduct, set[str]]] = {
+    "vnni_512": {_WIDE, "+avx512vnni"}, "madd_512": {_WIDE, "+avx512bw"}, "vnni_256": {"+avx2", "+avxvnni"},
+    "madd_256": {"+avx2"},
 }  # fmt: skip
+"""Features that each needs, the fastest first."""
 
 
 @cache
-def _features() -> frozenset[str]:
+def compiled_features() -> frozenset[str]:
+    """Features of the processor that numba compiles for, as LLVM names them: `+avx2`."""
     return frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+
+
+@cache
+def choose_byte_product() -> ByteProduct | None:
+    """Choose what multiplies bytes; None if the processor has nothing for it."""
+    features = compiled_features()
+    wide = _WIDE in features  # registers of half the size would waste the others
+    return next((x for x, needs in _BYTES.items() if needs <= features and wide == x.endswith("512")), None)
 
 
 def can_multiply(numbers: NumberType) -> bool:
     """Tell whether numba compiles for a processor with the instructions for these products."""
-    return _NEEDS[numbers] <= _features()
+    if numbers == "int8":
+        return choose_byte_product() is not None
+    return numbers == "float32" or compiled_features() >= {_WIDE, "+avx512bf16"}
 
 
 def has_wide_registers() -> bool:
     """Tell whether the processor has 32 registers of 16 lanes (AVX-512)."""
-    return _WIDE in _features()
+    return _WIDE in compiled_features()
 
 
 @cache
@@ -81,6 +106,7 @@ def make_tile(numbers: NumberType, rows: int, vectors: int, *, steps: int = 0, c
     """
     element = _INTS if numbers == "int8" else _FLOATS
     size = range(rows * vectors)
+    bytewise = choose_byte_product() if numbers == "int8" else None
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
         def extent(number: int, count: Any) -> None:
@@ -108,13 +134,20 @@ def make_tile(numbers: NumberType, rows: int, vectors: int, *, steps: int = 0, c
         def step(k: Any, held: list[Any]) -> list[Any]:
             first = builder.mul(k, _LONG(vectors))
             columns = [
-                builder.load(builder.gep(weights, [builder.add(first, _LONG(v))]), align=4) for v in range(vectors)
+                _split_columns(
+                    builder, bytewise, builder.load(builder.gep(weights, [builder.add(first, _LONG(v))]), align=4)
+                )
+                for v in range(vectors)
             ]
             found = []
             for row in range(rows):
                 place = builder.add(builder.mul(args[2], _LONG(row)), k)
-                one = splat(builder, builder.load(builder.gep(data, [place]), align=4), LANES)
-                found += [_dot(builder, numbers, held[row * vectors + v], one, columns[v]) for v in range(vectors)]
+                one = _spread_row(builder, bytewise, builder.load(builder.gep(data, [place]), align=4))
+                for v in range(vectors):
+                    total = held[row * vectors + v]
+                    for factor, column in zip(one, columns[v], strict=True):
+                        total = _dot(builder, bytewise or numbers, total, factor, column)
+                    found.append(total)
             return found
 
         held = [builder.load(cell(i), align=4) if carry else ir.Constant(element, None) for i in size]
@@ -143,11 +176,48 @@ def make_tile(numbers: NumberType, rows: int, vectors: int, *, steps: int = 0, c
     return tile
 
 
-def _dot(builder: Context, numbers: NumberType, held: Any, one: Any, column: Any) -> Any:
-    if numbers == "float32":
+def _spread_row(builder: Context, bytewise: ByteProduct | None, word: Any) -> list[Any]:
+    """Spread a double word of a row over all lanes; of bytes as 16-bit numbers the even ones, and the odd ones."""
+    words = [word]
+    if bytewise in ("madd_512", "madd_256"):
+        words = [builder.and_(x, INT(0x00FF00FF)) for x in (word, builder.lshr(word, INT(8)))]
+    return [splat(builder, x, LANES) for x in words]
+
+
+def _split_columns(builder: Context, bytewise: ByteProduct | None, words: Any) -> list[Any]:
+    """Give the double words of 16 columns; of bytes as 16-bit numbers, with their signs, the even and the odd ones."""
+    if bytewise not in ("madd_512", "madd_256"):
+        return [words]
+    pairs = vector(2 * LANES, _SHORT)
+    shorts, eight = builder.bitcast(words, pairs), ir.Constant(pairs, [8] * 2 * LANES)
+    return [builder.bitcast(builder.ashr(x, eight), _INTS) for x in (builder.shl(shorts, eight), shorts)]
+
+
+def _dot(builder: Context, by: NumberType | ByteProduct, held: Any, one: Any, column: Any) -> Any:
+    """Add the products of the numbers in each double word to the running sums of 16 lanes."""
+    if by == "float32":
         one, column = builder.bitcast(one, _FLOATS), builder.bitcast(column, _FLOATS)
-        return call_function(builder, _DOTS[numbers], _FLOATS, one, column, held)
-    return call_function(builder, _DOTS[numbers], held.type, held, one, column)
+        return call_function(builder, _DOTS[by], _FLOATS, one, column, held)
+    if not by.endswith("256"):
+        return _dot_lanes(builder, by, held, one, column)
+    halves = [range(LANES // 2), range(LANES // 2, LANES)]
+    low, high = (
+        _dot_lanes(builder, by, *(builder.shuffle_vector(x, x, _places(half)) for x in (held, one, column)))
+        for half in halves
+    )
+    return builder.shuffle_vector(low, high, _places(range(LANES)))
+
+
+def _dot_lanes(builder: Context, by: NumberType | ByteProduct, held: Any, one: Any, column: Any) -> Any:
+    if by in ("madd_512", "madd_256"):
+        shorts = vector(2 * held.type.count, _SHORT)
+        one, column = builder.bitcast(one, shorts), builder.bitcast(column, shorts)
+        return builder.add(held, call_function(builder, _DOTS[by], held.type, one, column))
+    return call_function(builder, _DOTS[by], held.type, held, one, column)
+
+
+def _places(lanes: range) -> Any:
+    return ir.Constant(vector(len(lanes), INT), list(lanes))
 
 
 def _loop(builder: Context, steps: Any, held: list[Any], step: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.fused.attention_bf16 import QUERIES
-from encoder.runtime.cpu.fused.gemm import BLOCK, ROWS, padded
+from encoder.runtime.cpu.fused.gemm import SUMS, padded
 from encoder.runtime.cpu.fused.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.attention import scratch_size
 from encoder.runtime.cpu.numba_kernels.simd import pointer_to
@@ -127,8 +127,8 @@ def reserve(shape: StepShape, table_width: int, columns: int, positions: int, ro
         wide=aligned(CHUNK * shape.intermediate, kind),
         wide_scale=aligned(CHUNK, np.float32),
         wide_zero=aligned(CHUNK, np.int32),
-        sums=aligned(ROWS * BLOCK, np.int32 if shape.numbers == "int8" else np.float32),
-        head_sums=aligned(ROWS * BLOCK, np.float32),
+        sums=aligned(SUMS, np.int32 if shape.numbers == "int8" else np.float32),
+        head_sums=aligned(SUMS, np.float32),
         scores=aligned(scratch_size(heads, hidden // heads, span), np.float32),
         weights=aligned(QUERIES * heads * span, np.uint16),
         mixed=aligned(QUERIES * hidden, np.float32),

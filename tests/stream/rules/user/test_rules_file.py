@@ -70,8 +70,9 @@ def test_context_words_ask_for_a_value_or_say_that_it_is_nobodys(tmp_path: Path)
         ("[[words]]\nlabel = 'x'\nwords = ['a', ' ']\n", 3, "empty text"),
         ("[allow]\nwords = [1]\n", 2, "list of texts"),
         ("[allowed]\nwords = []\n", 1, "unknown table"),
-        ("[context]\nphone = ['a']\n'No Label' = ['b']\n", 3, "no label"),
-        ("[context]\nphone = \n", 2, ""),
+        ("[context]\nphone = ['a']\nphon = ['b']\n", 3, "'phon' is no label that words can ask for"),
+        ("[context]\nphone = \n", 2, "Invalid value"),
+        ("[[words]]\nlabel = 'x'\nwords = ['a", 3, "Expected"),
     ],
 )
 def test_an_error_names_the_line_and_what_is_wrong(tmp_path: Path, toml: str, line: int, reason: str):
@@ -82,8 +83,8 @@ def test_an_error_names_the_line_and_what_is_wrong(tmp_path: Path, toml: str, li
 def test_a_file_that_is_not_there_or_no_text_is_an_error(tmp_path: Path):
     with pytest.raises(RulesFileError, match="cannot be read"):
         load_rules(tmp_path / "none.toml")
-    (tmp_path / "b.toml").write_bytes(b"\xff")
-    with pytest.raises(RulesFileError, match="cannot be read"):
+    (tmp_path / "b.toml").write_bytes(b"[allow]\n# \xff\n")
+    with pytest.raises(RulesFileError, match="line 2: this is no UTF-8"):
         load_rules(tmp_path / "b.toml")
 
 

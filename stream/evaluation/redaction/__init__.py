@@ -1,0 +1,1 @@
+"""Redaction of live text measured: leak, over-redaction, delay and flips."""

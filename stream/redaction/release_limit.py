@@ -105,7 +105,7 @@ def _find_cover(covers: Sequence[Cover], first: int, end: int) -> Cover | None:
 
 def _is_plain(first: int, end: int, view: TaggerView) -> bool:
     """Tell whether a tagger will not cover a word that it does not cover."""
-    return end <= view.settled or _stability(view.reading, first, end) >= least_stability(view.rule.threshold)
+    return end <= view.settled or _stability(view.reading, first, end) >= float(least_stability(view.rule.threshold))
 
 
 def _stability(reading: Labelling, first: int, end: int) -> float:

@@ -101,6 +101,7 @@ NOT_RUN = {
 HELD = {
     "speech.txt": "good morning this is anna rice\ni call from rome\n",
     "dev.conll": "anna\tB-person\nrice\tI-person\nleft\tO\n\n",
+    "scores.csv": "text,perspective,label\nyou absolute clown,0.91,1\nthanks that helped,0.02,0\nmoron,0.85,1\n",
 }
 FIXTURES = ROOT / "tests" / "consumers" / "formats" / "fixtures"
 VENDORS = {

@@ -54,7 +54,7 @@ class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
     found: list[FoundThreshold]
 
 
-class _Curve(NamedTuple):
+class _ThresholdCurve(NamedTuple):
     """What each possible threshold does, from the highest one on; weights are how often a row was drawn."""
 
     thresholds: Floats
@@ -91,11 +91,11 @@ class _Sample:
         self.ends = np.flatnonzero(np.append(self.scores[1:] != self.scores[:-1], True))
         """Last row of each group of equal scores: a threshold flags all of a group."""
 
-    def curve(self, weights: Floats) -> _Curve:
+    def curve(self, weights: Floats) -> _ThresholdCurve:
         """Return what each threshold does with these weights (n,)."""
         flagged, hits = np.cumsum(weights)[self.ends], np.cumsum(weights * self.truth)[self.ends]
         drawn = np.diff(flagged, prepend=0.0) > 0  # a score that was not drawn is no threshold
-        return _Curve(self.scores[self.ends][drawn], flagged[drawn], hits[drawn], float(hits[-1]))
+        return _ThresholdCurve(self.scores[self.ends][drawn], flagged[drawn], hits[drawn], float(hits[-1]))
 
     def rates(self, weights: Floats) -> tuple[float, float, float]:
         """Return number, precision and recall of the other service's flags."""
@@ -155,7 +155,7 @@ def find_thresholds(
     )
 
 
-_Choice = Callable[[_Curve, tuple[float, float, float]], int | None]
+_Choice = Callable[[_ThresholdCurve, tuple[float, float, float]], int | None]
 
 
 def _decided_aims() -> dict[str, _Choice]:
@@ -175,7 +175,7 @@ def _agreement_aims(agreement: float) -> dict[str, _Choice]:
     }
 
 
-def _describe(name: str, place: int | None, curve: _Curve, drawn: Sequence[float]) -> FoundThreshold:
+def _describe(name: str, place: int | None, curve: _ThresholdCurve, drawn: Sequence[float]) -> FoundThreshold:
     reached = np.isfinite(drawn)
     if place is None or not len(drawn) or reached.mean() < MIN_REACHED:
         return FoundThreshold(aim=name, threshold=None, low=None, high=None, flagged=0, precision=None, recall=None)

@@ -73,6 +73,7 @@ NOT_RUN = {
     "of one's own; tests/consumers/cli/test_calibrate.py",
     "hearken evaluate --redaction --tagger pii --data FILE --all --out runs/redaction": "needs data that is not in the "
     "repository; tests/stream/evaluation/test_redaction_measures.py",
+    "python -m benchmarks redaction": "a minute; tests/benchmarks/test_redaction_cost.py runs a short one",
     "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "
     "page's first command trains; test_own_data.py",
     "hearken evaluate --data runs/kitchen/data/dev.conll --tagger runs/kitchen --spoken --policy default --policy "

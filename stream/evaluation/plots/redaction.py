@@ -19,7 +19,7 @@ PEER_COLORS = ("#777777", "#cc79a7")
 OURS = "hearken"
 
 
-class _Curve(NamedTuple):
+class _LeakCurve(NamedTuple):
     label: str
     color: str
     points: list[tuple[float, float, str]]
@@ -45,7 +45,7 @@ def _draw(axes: Axes, form: FormResult) -> None:
     curves = _curves(form.release[OURS])
     for name, color in zip(peers, PEER_COLORS * len(peers), strict=False):
         points = [_point(x, key) for key, x in form.release[name].items()]
-        curves.append(_Curve(name, color, sorted(points)))
+        curves.append(_LeakCurve(name, color, sorted(points)))
     for curve in curves:
         axes.plot(
             [x for x, _, _ in curve.points], [y for _, y, _ in curve.points],
@@ -66,13 +66,13 @@ def _draw(axes: Axes, form: FormResult) -> None:
     axes.legend(fontsize=8)
 
 
-def _curves(release: dict[str, Figures]) -> list[_Curve]:
+def _curves(release: dict[str, Figures]) -> list[_LeakCurve]:
     settled = [_point(x, key.split()[-1]) for key, x in release.items() if key.startswith("settled at")]
     words = [_point(x, key.split(":")[1]) for key, x in release.items() if key.startswith("words:")]
     return [
-        _Curve("settled, by threshold of plain words", COLORS["settled"], sorted(settled)),
-        _Curve("words:K, by K", COLORS["words"], sorted(words)),
-        _Curve("final", COLORS["final"], [_point(release["final"], "final")]),
+        _LeakCurve("settled, by threshold of plain words", COLORS["settled"], sorted(settled)),
+        _LeakCurve("words:K, by K", COLORS["words"], sorted(words)),
+        _LeakCurve("final", COLORS["final"], [_point(release["final"], "final")]),
     ]
 
 

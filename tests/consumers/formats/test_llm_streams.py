@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.formats.base import FormatContext, read_value
@@ -98,6 +98,7 @@ def as_lines(values: Sequence[Any]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
+@settings(max_examples=40)
 @given(
     texts=TEXTS,
     step=st.integers(1, 6),

@@ -49,12 +49,18 @@ def _read(value: dict[str, Any], context: FormatContext) -> Iterable[Message | I
     if line is not None:
         return line
     chunk = convert(value, _Chunk)
-    if chunk.error is not None:
-        return [*_close_only(context), Ignored("error")]
+    if chunk.error is not None:  # some servers name the choice that it ends
+        ended = list(_read_choices(chunk, context)) if chunk.choices else _close_only(context)
+        return [*ended, Ignored("error")]
     if chunk.choices is None:
         return [Ignored("unknown_shape")]
     if not chunk.choices:  # counts of tokens, results of a filter
         return [Ignored("metadata")]
+    return _read_choices(chunk, context)
+
+
+def _read_choices(chunk: _Chunk, context: FormatContext) -> list[Message | Ignored]:
+    assert chunk.choices
     check_results(chunk.choices)
     # an error and the end of a stream do not name their answer, so a session that is not that of one answer is better
     session = context.session_name(None if context.default else chunk.id or None)

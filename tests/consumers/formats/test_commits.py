@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.formats.ignored import IgnoredRecords
@@ -42,6 +42,7 @@ def encode(values: Sequence[Any]) -> list[bytes]:
     return [json.dumps(x).encode() for x in values]
 
 
+@settings(max_examples=40)
 @given(
     utterances=st.lists(
         st.tuples(WORDS, st.lists(WORDS, max_size=2), st.sampled_from(["", "null", "times"]), st.integers(0, 2)),

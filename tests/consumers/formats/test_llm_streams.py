@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.formats.base import FormatContext, read_value
@@ -98,6 +98,7 @@ def as_lines(values: Sequence[Any]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
+@settings(max_examples=40)
 @given(
     texts=TEXTS,
     step=st.integers(1, 6),
@@ -190,6 +191,8 @@ def test_an_error_closes_the_only_completion_that_is_open() -> None:
     one, other = chunk(delta(content="We met")), chunk(delta(content="Call"), id="d")
     assert tell("openai-chat", one, error) == ({"c/choice-0": "We met"}, {"error": 1})
     assert tell("openai-chat", one, b"data: [DONE]") == ({"c/choice-0": "We met"}, {})
+    ends = chunk(delta(content="", finish="error"), **error)
+    assert tell("openai-chat", other, one, ends)[0] == {"d/choice-0": "Call ...", "c/choice-0": "We met"}
     both = {"c/choice-0": "We met ...", "d/choice-0": "Call ..."}
     assert tell("openai-chat", one, other, error, b"data: [DONE]") == (both, {"error": 1, "metadata": 1})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.consumers.formats.runs import Run, said
@@ -109,6 +109,7 @@ def encode(values: Sequence[Any]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
+@settings(max_examples=40)
 @given(
     utterances=UTTERANCES,
     joined=st.booleans(),

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 from consumers.cli.flags import Select
-from consumers.cli.options import ApacheKafkaOption, HttpFlags, SpeedOption
+from consumers.cli.options import ApacheKafkaOption, HttpFlags, SpeedOption, parse_speed
 from consumers.common.console import show_loading
 from consumers.common.logs import configure_logging
-from consumers.common.settings import EngineSettings, parse_speed, setting
+from consumers.common.settings import EngineSettings, setting
 
 
 @dataclass(frozen=True, kw_only=True)

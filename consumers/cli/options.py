@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from consumers.common.logs import Level
-from consumers.common.settings import setting, split_names
+from consumers.common.settings import SettingError, setting, split_names
 from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, read_http_settings
 
 ApacheKafkaOption = Annotated[
@@ -185,3 +185,20 @@ class HttpFlags:
             suggestions_file=self.suggestions_file,
             live_raw=self.live_raw,
         )
+
+
+def parse_speed(speed: str) -> float | None:
+    """Read a replay's speed: a factor of real time, or None for `max` (without waiting).
+
+    Raises:
+        SettingError: it is neither.
+    """
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = -1.0
+    if not 0 < factor < float("inf"):
+        raise SettingError("speed", f"{speed!r} is neither a factor above 0 (1 is real time) nor 'max'")
+    return factor

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.cli.flags import Select
-from consumers.cli.options import FormatOption, LogLevelOption, SessionOption, SpeedOption
+from consumers.cli.options import FormatOption, LogLevelOption, SessionOption, SpeedOption, parse_speed
 from consumers.common.logs import configure_logging
-from consumers.common.settings import ServiceSettings, parse_speed, setting
+from consumers.common.settings import ServiceSettings, setting
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn

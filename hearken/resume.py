@@ -63,11 +63,15 @@ class ResumableStream:
         """Messages so far."""
         self._latest: dict[Key, tuple[int, Update]] = {}
         """The newest update of a segment, with its number; its text is all of the segment's."""
+        self._closed: dict[Key, int] = {}
+        """Numbers of the messages that closed segments; those that edit them later do not count."""
         self._told: dict[Key, dict[str, Revision]] = {}
         """The newest revision of each segment by tagger, as it was given to the client."""
         self._above: dict[tuple[Key, str], frozenset[str]] = {}
         """By segment and tagger: text scores that the client takes to be above their thresholds."""
         self._released: dict[Key, RedactedUpdate] = {}
+        self._newest: Key | None = None
+        """The segment of the newest answer: other taggers, which nobody has heard of yet, may have one, too."""
         self._deleting: dict[Key, int] = {}
         """Deletes that are not answered, with their numbers."""
         self._next_ids: dict[tuple[str, str], int] = {}
@@ -111,6 +115,7 @@ class ResumableStream:
         if isinstance(message, Delete):
             key = message.session, message.segment
             self._latest.pop(key, None)
+            self._closed.pop(key, None)
             self._deleting[key] = number
             return self._encode(message, number) if key in self._known else None
         return self._encode(message, number) if any(x == message.session for x, _ in self._known) else None
@@ -150,6 +155,8 @@ class ResumableStream:
         if isinstance(answer, ServerError):
             return answer if answer.frame is None else replace(answer, frame=self._number(answer.frame))
         number = self._number(answer.offset)
+        if isinstance(answer, Revision):
+            self._newest = answer.session, answer.segment
         news: Answer | None
         news = self._rebase(answer, number) if isinstance(answer, Revision) else self._rebase_redacted(answer, number)
         if news is not None:
@@ -175,6 +182,8 @@ class ResumableStream:
         whole = message if message.mode == "replace" else replace(message, text=segment.text or "", mode="replace")
         whole = replace(whole, final=segment.final, speaker=segment.speaker, channel=segment.channel)
         self._latest[key] = number, whole
+        if whole.final:
+            self._closed.setdefault(key, number)
         self._deleting.pop(key, None)
         if key in self._known:
             return message
@@ -197,18 +206,14 @@ class ResumableStream:
         if ended and len(answered) == len(latest):
             return
         # Those that the end of the session closes do so in the order in which they opened.
-        closed = sorted(
-            (number, key)
-            for key, (number, x) in latest.items()
-            if x.final and (not ended or self._latest[key][1].final)
-        )
+        own = [key for key, (_, x) in latest.items() if x.final and (not ended or self._latest[key][1].final)]
+        closed = sorted(own, key=lambda key: self._closed.get(key, latest[key][0]))
         words, kept = 0, set()
-        for count, (_, key) in enumerate(reversed(closed)):
+        for count, key in enumerate(reversed(closed)):
             words += len(latest[key][1].text.split())
             if key not in answered or (count < MAX_CLOSED if self._redacted else words <= CONTEXT_WORDS):
                 kept.add(key)
-        yield from (latest[key] for _, key in closed if key in kept)
-        own = {key for _, key in closed}
+        yield from (latest[key] for key in closed if key in kept)
         yield from (numbered for key, numbered in latest.items() if key not in own)
 
     def _is_answered(self, key: Key, number: int) -> bool:
@@ -217,8 +222,10 @@ class ResumableStream:
             released = self._released.get(key)
             return released is not None and released.final and released.offset >= number
         told = self._told.get(key, {})
-        return bool(told) and all(
-            x in told and told[x].final and told[x].offset >= number for x in {x for _, x in self._next_ids}
+        return (
+            bool(told)
+            and key != self._newest
+            and all(x in told and told[x].final and told[x].offset >= number for x in {x for _, x in self._next_ids})
         )
 
     def _answer_delete(self, key: Key, number: int) -> Iterator[Answer]:
@@ -256,6 +263,7 @@ class ResumableStream:
     def _forget(self, keys: list[Key]) -> None:
         for key in keys:
             self._latest.pop(key, None)
+            self._closed.pop(key, None)
             self._released.pop(key, None)
             self._known.discard(key)
             self._deleting.pop(key, None)

@@ -53,7 +53,6 @@ NOT_RUN = {
     "hearken serve --device cuda": "needs a GPU; tests/stream/engine/test_device_engine.py",
     'make bench BENCH=kafka ARGS="--apache-kafka --out runs/kafka"': "minutes; tests/benchmarks/test_kafka.py",
     "hearken bench": "measures for a minute; tests/consumers/cli/test_bench.py runs a short one",
-    "make docs": "tests/docs/test_site.py builds the same",
     "python -m hearken.schema --out docs/schemas --typescript clients/typescript/src/messages.ts": "writes into the "
     "repository; tests/hearken/test_schema.py",
     "make bench": "measures for minutes; tests/benchmarks/test_commands.py runs a short one",

@@ -2,8 +2,8 @@
 
     python -m tests.hearken.golden
 
-writes tests/golden/*.json. The clients for Python and TypeScript are tested with the same files; both languages leave
-out what is empty, false, 0 or null before they compare.
+writes tests/golden/*.json anew, with what the engine of the tests says today; look at the difference. The clients for
+Python and TypeScript are tested with the same files. What is empty, false, 0 or null is left out of the comparison.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from hearken import Delete, End, Event, LiveState, Message, Update, apply
+from hearken import Delete, End, Event, LiveState, Message, Revision, ServerError, Span, Update, apply
 from hearken.state import to_plain
 from tests.consumers.fakes import fake_engine
 from tests.hearken.test_resume import PERSONS, Reader
@@ -121,6 +121,39 @@ def record_reducer(events: Sequence[Numbered]) -> Json:
     return {"steps": steps, "state": to_plain(state)}
 
 
+def by_hand() -> Json:
+    """Answers that no engine of the tests gives: settled text after a break, context that is labelled otherwise, and
+    closed segments that are too long to be sent again."""
+    recorder = Recorder(redacted=False)
+    stream = recorder.stream
+    stream.resume()
+    for number in range(3):
+        stream.send(say(f"long{number}", "word " * 60, final=True))
+        stream.receive(answer(f"long{number}", number + 1, number, final=True))
+    stream.send(say("1", "bob met anna", final=True))
+    stream.receive(answer("1", 4, 3, (8, 12, "anna"), final=True, settled=12))
+    stream.send(say("2", "rice is here"))
+    stream.receive(answer("2", 5, 4, (0, 4, "rice"), settled=5, scores={"rude": 0.9}, crossed=("rude",)))
+    stream.resume()
+    stream.receive(answer("1", 1, 2, (0, 3, "bob"), (8, 12, "anna"), final=True, settled=12))
+    stream.receive(answer("2", 2, 3, (0, 7, "rice is"), settled=0, scores={"rude": 0.1}))
+    stream.send(say("1", "bob met anna rice", final=True))
+    stream.receive(answer("1", 3, 4, (0, 3, "bob"), (8, 17, "anna rice"), final=True, settled=17))
+    stream.send(say("2", "now rice is here"))
+    stream.resume()
+    stream.receive(answer("2", 2, 4, (4, 8, "rice"), settled=4))
+    stream.receive(ServerError(reason="internal", detail="a fault", frame=4))
+    stream.finish()
+    return {"redacted": False, "steps": recorder.steps, "state": to_plain(stream.state)}
+
+
+def answer(segment: str, rev: int, offset: int, *found: tuple[int, int, str], **more: Any) -> Revision:
+    """A revision whose lists say that all of its spans are new."""
+    spans = [Span(id=i, start=x[0], end=x[1], label="person", text=x[2], stability=1.0) for i, x in enumerate(found)]
+    fields = {"final": False, **more, "spans": tuple(spans), "added": tuple(x.id for x in spans)}
+    return Revision(tagger="ner", session="call", segment=segment, rev=rev, offset=offset, **fields)
+
+
 def record_breaks(seed: int, redacted: bool) -> Json:
     """What a resumable stream sends and gives where connections break."""
     chance, recorder = random.Random(seed), Recorder(redacted)
@@ -168,10 +201,22 @@ def plain(value: Any) -> Any:
     return json.loads(msgspec.json.encode(value))
 
 
+def names(kind: str = "") -> list[str]:
+    """Names of the files: all, or those of reducers ("events") or of resumable streams ("breaks")."""
+    found = sorted(x.stem for x in FOLDER.glob("*.json"))
+    return [x for x in found if not kind or x.startswith("breaks") == (kind == "breaks")]
+
+
+def load(name: str) -> Json:
+    """Read a file."""
+    golden: Json = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return golden
+
+
 def build() -> dict[str, Json]:
     """Return the contents of each file."""
     found = {name: record_reducer(events()) for name, events in STREAMS.items()}
-    return found | {name: record_breaks(*how) for name, how in BREAKS.items()}
+    return found | {name: record_breaks(*how) for name, how in BREAKS.items()} | {"breaks-by-hand": by_hand()}
 
 
 def write(value: Json) -> str:

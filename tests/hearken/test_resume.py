@@ -160,7 +160,9 @@ def test_one_stream_whose_lists_are_exact_and_whose_final_labels_are_those_of_an
         assert isinstance(answer, Revision)
         checker.check(answer)
     assert checker.violations == []
-    assert final_labels(reader) == final_labels(unbroken(script[0]))
+    # What was not answered before its context was edited is labelled in the edited one.
+    if not edited(script[0]):
+        assert final_labels(reader) == final_labels(unbroken(script[0]))
     texts = {name: x.text for name, x in reader.stream.state.sessions.items()}
     for (name, segment, _), spans in final_labels(reader).items():
         text = reader.stream.state.segment(name, segment).text or ""
@@ -208,8 +210,8 @@ def update(text: str, segment: str = "u", final: bool = False) -> Update:
 
 
 def span_of(reader: Reader) -> Span:
-    revision = reader.answers[-1]
-    assert isinstance(revision, Revision)
+    """The span of the newest revision of the first tagger."""
+    revision = next(x for x in reversed(reader.answers) if isinstance(x, Revision) and x.tagger == TAGGERS[0])
     (span,) = revision.spans
     return span
 
@@ -270,7 +272,7 @@ def test_appended_text_is_whole_after_a_break() -> None:
     reader.connect()
     reader.send(Update(session="s", segment="u", text=" rice", mode="append", final=True))
     reader.finish()
-    assert span_of(reader).text in ("anna rice", "met anna rice")
+    assert span_of(reader).text == "anna rice"
     assert reader.stream.state.session("s").text == "we met anna rice"
 
 

@@ -42,9 +42,12 @@ export class ResumableStream {
   sent = 0;
   readonly #redacted: boolean;
   #latest = new Map<string, Numbered>();
+  #closed = new Map<string, number>(); // numbers of the messages that closed segments
   #told = new Map<string, Map<string, Revision>>();
   #above = new Map<string, Set<string>>();
   #released = new Map<string, RedactedUpdate>();
+  // the segment of the newest answer: other taggers, which nobody has heard of yet, may have one, too
+  #newest: string | null = null;
   #deleting = new Map<string, { session: string; segment: string; number: number }>();
   #nextIds = new Map<string, number>();
   #taggers = new Set<string>();
@@ -86,6 +89,7 @@ export class ResumableStream {
     if (message.type === "delete") {
       const key = keyOf(message.session, message.segment);
       this.#latest.delete(key);
+      this.#closed.delete(key);
       this.#deleting.set(key, { ...message, number });
       return this.#known.has(key) ? this.#encode(message, number) : null;
     }
@@ -135,6 +139,7 @@ export class ResumableStream {
       return answer.frame == null ? answer : { ...answer, frame: this.#number(answer.frame) };
     }
     const number = this.#number(answer.offset);
+    if (answer.type === "revision") this.#newest = keyOf(answer.session, answer.segment);
     const news = answer.type === "revision" ? this.#rebase(answer, number) : this.#rebaseRedacted(answer, number);
     if (news !== null) this.#note(news);
     return news;
@@ -158,6 +163,7 @@ export class ResumableStream {
     const { text, final, speaker, channel } = segmentOf(this.state, message.session, message.segment);
     const whole: Update = { ...message, text: text ?? "", mode: "replace", final, speaker, channel };
     this.#latest.set(key, { number, update: whole });
+    if (final && !this.#closed.has(key)) this.#closed.set(key, number);
     this.#deleting.delete(key);
     if (this.#known.has(key)) return message;
     this.#known.set(key, message.session);
@@ -179,7 +185,7 @@ export class ResumableStream {
     // Those that the end of the session closes do so in the order in which they opened.
     const closed = entries
       .filter(([key, x]) => x.update.final && (!ended || this.#latest.get(key)?.update.final))
-      .sort(([, a], [, b]) => a.number - b.number);
+      .sort(([a, x], [b, y]) => (this.#closed.get(a) ?? x.number) - (this.#closed.get(b) ?? y.number));
     const kept = new Set<string>();
     let words = 0;
     [...closed].reverse().forEach(([key, x], count) => {
@@ -197,7 +203,7 @@ export class ResumableStream {
       return released !== undefined && (released.final ?? false) && released.offset >= number;
     }
     const told = this.#told.get(key);
-    if (told === undefined || told.size === 0) return false;
+    if (told === undefined || told.size === 0 || key === this.#newest) return false;
     return [...this.#taggers].every((tagger) => {
       const revision = told.get(tagger);
       return revision !== undefined && revision.final && revision.offset >= number;
@@ -261,6 +267,7 @@ export class ResumableStream {
     for (const key of keys) {
       for (const tagger of this.#told.get(key)?.keys() ?? []) this.#above.delete(both(key, tagger));
       this.#latest.delete(key);
+      this.#closed.delete(key);
       this.#told.delete(key);
       this.#released.delete(key);
       this.#known.delete(key);

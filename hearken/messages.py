@@ -59,15 +59,16 @@ class ServerError(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
 
 _Result: TypeAlias = Revision | ServerError
 _Redacted: TypeAlias = RedactedUpdate | RedactedDelete | RedactedEnd | ServerError
-_EVENTS = msgspec.json.Decoder(_Result)
-_REDACTED = msgspec.json.Decoder(_Redacted)
+_EVENTS: msgspec.json.Decoder[Revision | ServerError] = msgspec.json.Decoder(_Result)
+_REDACTED: msgspec.json.Decoder[RedactedMessage | ServerError] = msgspec.json.Decoder(_Redacted)
 
 
 def decode_event(value: bytes | str) -> Revision | ServerError:
     """Decode a Kafka value, a line or a frame with a revision.
 
-    >>> decode_event('{"type": "error", "reason": "empty", "detail": "a message without a value"}').reason
-    'empty'
+    Examples:
+        >>> decode_event('{"type": "error", "reason": "empty", "detail": "a message without a value"}').reason
+        'empty'
 
     Raises:
         msgspec.DecodeError: it is none.

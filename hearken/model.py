@@ -56,10 +56,11 @@ def load(
     Raises:
         LoadError: there is no such checkpoint or tagger, or another argument is not valid.
 
-    >>> import hearken
-    >>> model = hearken.load("english", taggers=["ner"])
-    >>> model.taggers
-    ('ner',)
+    Examples:
+        >>> import hearken
+        >>> model = hearken.load("english", taggers=["ner"])
+        >>> model.taggers
+        ('ner',)
     """
     from consumers.runtime.engine_factory import check_engine, load_engine
 
@@ -119,10 +120,11 @@ class Model:
     def label(self, text: str) -> LiveSegment:
         """Label one finished text.
 
-        >>> import hearken
-        >>> segment = hearken.load("english", taggers=["ner"]).label("we met anna rice in rome")
-        >>> [(span.label, span.text) for span in segment.spans("ner")]
-        [('person', 'anna rice'), ('place', 'rome')]
+        Examples:
+            >>> import hearken
+            >>> segment = hearken.load("english", taggers=["ner"]).label("we met anna rice in rome")
+            >>> [(span.label, span.text) for span in segment.spans("ner")]
+            [('person', 'anna rice'), ('place', 'rome')]
 
         Returns:
             Its labels by tagger (`LiveSegment.labels`), and its redacted text if the model redacts.
@@ -145,15 +147,17 @@ class Model:
         finally:
             self._drop([name for name, _ in sessions])
 
-    def stream(self, session: str = "stream") -> Stream:
+    def stream(self, session: str | None = None) -> Stream:
         """Open a stream of text that is still arriving; end it, or leave its `with` block, to free it.
 
         Args:
-            session: its name in revisions.
+            session: its name in revisions; by default "stream-1" and so on.
 
         Raises:
             ValueError: a stream of this name is open.
         """
+        if session is None:
+            session = next(x for x in (f"stream-{number}" for number in count(1)) if x not in self._sessions)
         if session in self._sessions or session.startswith(_TEXTS):
             raise ValueError(f"a stream {session!r} is open: end it first, or give this one another name")
         self._sessions.add(session)

@@ -133,11 +133,12 @@ def apply(state: LiveState, event: Event, offset: int | None = None) -> LiveStat
         offset: number of a message of the source, as revisions will name it. Without it, a revision that answers an
             older text than the newest may give a settled offset beyond a rewrite.
 
-    >>> from hearken import LiveState, Update, apply
-    >>> state = apply(LiveState(), Update(session="call", segment="1", text="we met anna"))
-    >>> state = apply(state, Update(session="call", segment="1", text=" in rome", mode="append", final=True))
-    >>> state.session("call").text
-    'we met anna in rome'
+    Examples:
+        >>> from hearken import LiveState, Update, apply
+        >>> state = apply(LiveState(), Update(session="call", segment="1", text="we met anna"))
+        >>> state = apply(state, Update(session="call", segment="1", text=" in rome", mode="append", final=True))
+        >>> state.session("call").text
+        'we met anna in rome'
     """
     session = state.session(event.session)
     if isinstance(event, Revision):
@@ -172,8 +173,10 @@ def settle(state: LiveState, session: str, segment: str, tagger: str, settled: i
 def carry(spans: Sequence[Span], before: str, after: str) -> tuple[Span, ...]:
     """Move spans to where their text is after a rewrite: those in the rewritten part are left out.
 
-    >>> carry([Span(id=1, start=7, end=11, label="person", text="anna", stability=0.9)], "we met anna", "I met anna")
-    (Span(id=1, start=6, end=10, label='person', text='anna', stability=0.9, ...),)
+    Examples:
+        >>> span = Span(id=1, start=7, end=11, label="person", text="anna", stability=0.9)
+        >>> carry([span], "we met anna", "I met anna")
+        (Span(id=1, start=6, end=10, label='person', text='anna', stability=0.9, ...),)
     """
     if after.startswith(before):
         return tuple(spans)
@@ -191,8 +194,9 @@ def carry(spans: Sequence[Span], before: str, after: str) -> tuple[Span, ...]:
 def common_start(one: str, other: str) -> int:
     """Return the number of characters that two texts begin with in common.
 
-    >>> common_start("we met anna", "we meet")
-    5
+    Examples:
+        >>> common_start("we met anna", "we meet")
+        5
     """
     if other.startswith(one):
         return len(one)

@@ -48,15 +48,16 @@ class Stream(TextWriter[list[Revision]]):
     computes until its labels are there, a few milliseconds for a word. Calls of one stream must not overlap; streams
     of one model may be used by a thread each.
 
-    >>> import hearken
-    >>> with hearken.load("english", taggers=["ner"]).stream("call") as stream:
-    ...     for text in ["we met anna", "we met anna rice", "we met anna rice in rome"]:
-    ...         revisions = stream.replace(text)
-    ...     revisions = stream.close()
-    >>> [(span.label, span.text) for span in revisions[0].spans]
-    [('person', 'anna rice'), ('place', 'rome')]
-    >>> stream.text
-    'we met anna rice in rome'
+    Examples:
+        >>> import hearken
+        >>> with hearken.load("english", taggers=["ner"]).stream("call") as stream:
+        ...     for text in ["we met anna", "we met anna rice", "we met anna rice in rome"]:
+        ...         revisions = stream.replace(text)
+        ...     revisions = stream.close()
+        >>> [(span.label, span.text) for span in revisions[0].spans]
+        [('person', 'anna rice'), ('place', 'rome')]
+        >>> stream.text
+        'we met anna rice in rome'
     """
 
     def __init__(

@@ -49,8 +49,10 @@ class TextWriter(Generic[T]):
             text: the whole text of the segment as it stands now.
             segment: its name; by default the one that is being written, else a new one.
             final: whether its source intends not to rewrite it again; it closes then.
-            time, words: seconds at which it was spoken, and those of each of its words.
-            speaker, channel: of the segment.
+            time: seconds at which it was spoken.
+            words: seconds of each of its words.
+            speaker: of the segment.
+            channel: audio channel or source of the segment.
         """
         times = None if words is None else tuple(words)
         return self.send(

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from consumers.runtime.score_texts import label_alone
+from consumers.recordings.score_texts import label_alone
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.checkpoints.names import choose_taggers
 from encoder.restart.policies import Last

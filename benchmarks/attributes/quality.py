@@ -20,6 +20,8 @@ from stream.evaluation.texts.score_metrics import text_reliability
 LIKELY = 0.5
 BEHIND_OTHERS = ("wiki_toxicity", "surge_toxicity")
 """Sets whose comments are also scored behind another one: those that training did not see."""
+MIN_BIN = 5
+"""Texts below which a bin is not drawn."""
 MIN_POSITIVE = 5
 """Positive texts below which a set tells nothing of an attribute."""
 
@@ -136,18 +138,17 @@ def attributes_tables(report: AttributesReport) -> list[Table]:
 def plot_attributes(report: AttributesReport, path: Path) -> None:
     """Draw the reliability of each attribute on its sets: predicted probability, and the share that was positive."""
     attributes = list(dict.fromkeys(x.attribute for x in report.rows if x.reliability and x.positive >= MIN_POSITIVE))
-    figure = Figure(figsize=(3.1 * len(attributes), 3.4), layout="constrained")
+    figure = Figure(figsize=(3.1 * len(attributes), 3.9), layout="constrained")
     panels: Any = figure.subplots(1, len(attributes), squeeze=False, sharey=True)
     for axes, attribute in zip(panels[0], attributes, strict=True):
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
         for row in report.rows:
             if row.attribute == attribute and row.reliability and row.positive >= MIN_POSITIVE:
+                bins = zip(row.reliability.predicted, row.reliability.stood, row.reliability.share, strict=True)
                 filled = [
                     (x, y, share)
-                    for x, y, share in zip(
-                        row.reliability.predicted, row.reliability.stood, row.reliability.share, strict=True
-                    )
-                    if x is not None and y is not None
+                    for x, y, share in bins
+                    if x is not None and y is not None and share * row.texts >= MIN_BIN - 0.5
                 ]
                 x, y, share = zip(*filled, strict=True)
                 (line,) = axes.plot(x, y, linewidth=1.2, label=row.set_name)
@@ -155,7 +156,7 @@ def plot_attributes(report: AttributesReport, path: Path) -> None:
         axes.set_title(attribute.upper(), fontsize=10)
         axes.set_xlabel("score")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, loc="upper left")
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
     panels[0, 0].set_ylabel("share that annotators found positive")
     figure.savefig(path, dpi=110)
 

@@ -3,12 +3,15 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
 from consumers.common.errors import OperationFailed
 
+MOST_WAITING = 128
+"""Connections of a load at a rate; comments beyond them wait, which counts."""
 ATTRIBUTES = ("TOXICITY", "INSULT", "THREAT")
 
 
@@ -39,14 +42,21 @@ class Connection:
         if not head.startswith(b"HTTP/1.1 200"):
             raise OperationFailed(f"the service answered {body[:200]!r}")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
         self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
 
-async def connect_many(port: int, count: int) -> list[Connection]:
-    """Open connections."""
-    return [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(count)]
+@asynccontextmanager
+async def connect_many(port: int, count: int) -> AsyncIterator[list[Connection]]:
+    """Open connections for the block."""
+    opened = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(count)]
+    try:
+        yield opened
+    finally:
+        await asyncio.gather(*(connection.close() for connection in opened))
 
 
 async def ask_without_pause(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> list[float]:
@@ -60,10 +70,8 @@ async def ask_without_pause(port: int, requests: Sequence[bytes], connections: i
             found.append(time.perf_counter() - began)
             number += connections
 
-    opened = await connect_many(port, connections)
-    await asyncio.gather(*(ask(x, i) for i, x in enumerate(opened)))
-    for connection in opened:
-        connection.close()
+    async with connect_many(port, connections) as opened:
+        await asyncio.gather(*(ask(x, i) for i, x in enumerate(opened)))
     return found
 
 
@@ -71,9 +79,6 @@ async def ask_at_rate(port: int, requests: Sequence[bytes], rate: float, seconds
     """Ask `rate` times a second, at random moments (Poisson), whatever waits; returns seconds from the due time on."""
     rng, loop = random.Random(seed), asyncio.get_running_loop()
     free: asyncio.Queue[Connection] = asyncio.Queue()
-    opened = await connect_many(port, 128)
-    for connection in opened:
-        free.put_nowait(connection)
     found: list[float] = []
 
     async def ask(due: float, request: bytes) -> None:
@@ -82,14 +87,15 @@ async def ask_at_rate(port: int, requests: Sequence[bytes], rate: float, seconds
         found.append(loop.time() - due)
         free.put_nowait(connection)
 
-    due, until = loop.time(), loop.time() + seconds
-    asking: list[asyncio.Task[None]] = []
-    while due < until:
-        if (pause := due - loop.time()) > 0:
-            await asyncio.sleep(pause)
-        asking.append(asyncio.create_task(ask(due, requests[len(asking) % len(requests)])))
-        due += rng.expovariate(rate)
-    await asyncio.gather(*asking)
-    for connection in opened:
-        connection.close()
+    async with connect_many(port, MOST_WAITING) as opened:
+        for connection in opened:
+            free.put_nowait(connection)
+        due, until = loop.time(), loop.time() + seconds
+        asking: list[asyncio.Task[None]] = []
+        while due < until:
+            if (pause := due - loop.time()) > 0:
+                await asyncio.sleep(pause)
+            asking.append(asyncio.create_task(ask(due, requests[len(asking) % len(requests)])))
+            due += rng.expovariate(rate)
+        await asyncio.gather(*asking)
     return found

@@ -86,6 +86,12 @@ def resolve(python: Path, version: str, extras: Sequence[str]) -> int:
     return len(re.findall(r"\S+-\d\S*", out.rpartition("Would install")[2]))
 
 
+def first_example() -> str:
+    """The first Python of docs/python.md."""
+    (example, *_) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text("utf-8"), re.S)
+    return str(example)
+
+
 def install(python: Path, folder: Path) -> str:
     """Install a copy of the sources as a user does, and label a sentence with it; returns a line about it.
 
@@ -106,9 +112,13 @@ def install(python: Path, folder: Path) -> str:
     out = run(hearken, input=SENTENCE, cwd=folder, env=environment)
     if '"text":"anna rice"' not in out:
         raise CheckFailed(f"hearken tag did not label {SENTENCE.strip()!r}: {out}")
+    lines = run([python, "-c", first_example()], cwd=folder, env=environment)
+    if "('person', 'anna rice')" not in lines:
+        raise CheckFailed(f"the five lines of docs/python.md did not label: {lines}")
     torch = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
     size = sum(x.stat().st_size for x in python.parents[2].rglob("*") if x.is_file() and not x.is_symlink())
-    return f"installed, {size >> 20} MiB {'with' if torch else 'without'} torch, and hearken tag labels"
+    with_torch = "with" if torch else "without"
+    return f"installed, {size >> 20} MiB {with_torch} torch, and both hearken tag and import hearken label"
 
 
 def check(system: StockSystem, extras: Sequence[str], resolve_too: bool) -> Iterator[str]:

@@ -15,7 +15,7 @@ from consumers.common.settings import OFFLINE, EngineSettings, SettingError, set
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.runtime.text_output import SegmentOutput
+    from consumers.runtime.segment_output.text_output import SegmentOutput
     from stream.engine.engine import Engine
 
 JSON_LINES = ("jsonl", "revisions")
@@ -147,11 +147,11 @@ def _open_output(output: str, engine: "Engine") -> "Iterator[SegmentOutput | Non
     """Give what writes whole segments; None where revisions are written."""
     segments, thresholds = engine.intake.segments, engine.score_thresholds
     if output == "text":
-        from consumers.runtime.text_output import TextOutput
+        from consumers.runtime.segment_output.text_output import TextOutput
 
         yield TextOutput(segments, thresholds)
     elif output in ("srt", "vtt"):
-        from consumers.runtime.caption_output import CaptionOutput
+        from consumers.runtime.segment_output.caption_output import CaptionOutput
 
         yield CaptionOutput("srt" if output == "srt" else "vtt", segments)
     elif output == "live":

@@ -103,8 +103,8 @@ def _our_scores(settings: ThresholdsCommand, rows: "Sequence[ScoreRow]") -> "lis
         return given
     from consumers.http.api.perspective import base_name, offered_attributes
     from consumers.recordings.score_log import ScoreLogError
+    from consumers.recordings.score_texts import label_alone
     from consumers.runtime.engine_factory import build_engine, check_engine
-    from consumers.runtime.score_texts import label_alone
     from stream.messages.errors import InputError
     from stream.messages.validation import check_text
 

@@ -189,10 +189,7 @@ class ServiceSettings:
     shutdown_seconds: Annotated[
         float, _delivery("Time that a shutdown or a rebalance waits for messages in flight.")
     ] = 20.0
-    cloudevents: Annotated[
-        bool,
-        _delivery("Give revisions the headers of CloudEvents (Kafka binary mode).", "--cloudevents"),
-    ] = False
+    cloudevents: Annotated[bool, _delivery("Give revisions the headers of CloudEvents.", "--cloudevents")] = False
     log_text: LogTextOption = False
     delivery_seconds: float = 120.0
     """Time without acknowledgement from the brokers after which a partition is closed and opened again."""
@@ -206,11 +203,8 @@ class ServiceSettings:
         for name in ("in_flight", "transactions_per_second"):
             if getattr(self, name) < 1:
                 raise SettingError(name, f"{getattr(self, name)} is too few; 1 is the least")
-        check_seconds(
-            self,
-            "commit_seconds connect_seconds shutdown_seconds session_timeout_seconds transaction_seconds "
-            "delivery_seconds",
-        )
+        times = "commit connect shutdown session_timeout transaction delivery"
+        check_seconds(self, " ".join(f"{name}_seconds" for name in times.split()))
         if not self.topics.state:
             object.__setattr__(self, "topics", replace(self.topics, state=f"{self.group}.state"))
 

@@ -38,7 +38,7 @@ class LiveText:
         foot: what stands under the text, such as a bar of progress.
 
     Attributes:
-        problems: see `consumers.runtime.text_output.SegmentOutput`; it has none.
+        problems: see `consumers.runtime.segment_output.text_output.SegmentOutput`; it has none.
         revisions: number of revisions that were seen.
     """
 

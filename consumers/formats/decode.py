@@ -2,7 +2,7 @@
 
 import codecs
 from contextlib import suppress
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -40,6 +40,8 @@ BadReason = Literal[
 
 _DECODER: "msgspec.json.Decoder[Message]" = msgspec.json.Decoder(Message)
 
+_INNER: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
+
 T = TypeVar("T")
 
 
@@ -66,6 +68,15 @@ def decode_message(value: bytes | None) -> Message:
     message = decode_json(value, _DECODER)
     check_no_nan(message)
     return message
+
+
+def decode_inner_json(text: str) -> Any:
+    """Decode JSON that stands in a string of a value, as `decode_json` does.
+
+    Raises:
+        BadInput: it is not JSON.
+    """
+    return decode_json(text.encode("utf-8", "surrogatepass"), _INNER)
 
 
 def decode_json(value: bytes | None, decoder: "msgspec.json.Decoder[T]") -> T:

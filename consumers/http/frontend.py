@@ -50,7 +50,9 @@ class HttpFrontend:
         self.live = LiveModel(engine.tagger_names, thresholds=engine.score_thresholds, received=engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         redactor = engine.redactor
-        live = LiveObserver(self.live, redactor is not None, settings.live_raw, redactor and redactor.hide_name)
+        live = LiveObserver(
+            self.live, redactor is not None, settings.live_raw, redactor.hide_name if redactor else None
+        )
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, live])
         """Must be called with every step of the worker."""
 

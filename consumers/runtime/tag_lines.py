@@ -21,7 +21,7 @@ from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
 from consumers.formats.readers import MessageReader
-from consumers.runtime.text_output import SegmentOutput
+from consumers.runtime.segment_output.text_output import SegmentOutput
 from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision

@@ -12,7 +12,7 @@ import asyncio
 import copy
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pipecat.frames.frames import (
@@ -32,12 +32,13 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
+from pipecat.utils.utils import obj_count, obj_id
 
 from hearken.messages import Revision
 from hearken.model import Model
 from hearken.voice.label_source import LabelSource
 from hearken.voice.labeller import LiveLabeller, SegmentLabels
-from hearken.voice.redactor import OnFailure, TextRedactor
+from hearken.voice.redactor import HIDDEN, OnFailure, TextRedactor
 from hearken.voice.sources import make_source
 from hearken.voice.transcripts import Heard, HeardKind
 
@@ -58,7 +59,7 @@ class HearkenLabelsFrame(DataFrame):
         revision: the labels, and what has changed since the revision before (docs/messages.md).
         text: the text that they are about; empty if texts are redacted.
         user_id: of the transcription.
-        frame_id: `id` of the transcription that they answer; None if labels were closed because the call has ended.
+        frame_id: `id` of the transcription that they answer, as it goes on; None if the call's end has closed it.
     """
 
     revision: Revision
@@ -72,7 +73,7 @@ class _HeldFrame(NamedTuple):
     frame: Frame
     direction: FrameDirection
     text: str | None
-    """To be redacted; None: the frame only keeps its place."""
+    """What the frame is to have redacted; None: it only keeps its place."""
 
 
 class HearkenProcessor(FrameProcessor):
@@ -137,15 +138,19 @@ class HearkenProcessor(FrameProcessor):
         """Pass a frame on; a transcription is labelled behind it."""
         await super().process_frame(frame, direction)
         heard = read_frame(frame, direction)
+        text = self._text_to_redact(frame, heard)
+        if text is not None:
+            frame = replace_text(frame, HIDDEN)
+            heard = heard and replace(heard, source=(frame.id, direction))
         try:
-            await self._pass_on(frame, direction, heard)
+            await self._pass_on(frame, direction, text)
         finally:  # even if an interruption cancels the neighbour's task, in which this runs
             if heard is not None and self._labels:
                 self._labeller.hear(heard)
             elif heard is not None:
                 self._labeller.tracker.read(heard)
 
-    async def _pass_on(self, frame: Frame, direction: FrameDirection, heard: Heard | None) -> None:
+    async def _pass_on(self, frame: Frame, direction: FrameDirection, text: str | None) -> None:
         if isinstance(frame, EndFrame):
             await self._finish()
         elif isinstance(frame, CancelFrame):
@@ -154,7 +159,6 @@ class HearkenProcessor(FrameProcessor):
             self._drop_interruptible()
         elif isinstance(frame, _TURN_FRAMES):
             self._labeller.tracker.end_turn()
-        text = self._text_to_redact(frame, heard)
         if isinstance(frame, SystemFrame) or (text is None and self._pushing is None):
             await self.push_frame(frame, direction)
         else:
@@ -218,7 +222,7 @@ class HearkenProcessor(FrameProcessor):
             while self._held:
                 frame, direction, text = self._held.popleft()
                 if text is not None:
-                    frame = replace_text(frame, await self._redactor.redact(text))
+                    frame.text = await self._redactor.redact(text)
                 await self.push_frame(frame, direction)
         finally:
             self._pushing = None
@@ -227,13 +231,13 @@ class HearkenProcessor(FrameProcessor):
 def read_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> Heard | None:
     """Read a frame of a recogniser; None if it is no transcription of what a user says."""
     kind = next((kind for type, kind in _KINDS if isinstance(frame, type)), None)
-    if kind is None:
+    if kind is None or not isinstance(frame.text, str):
         return None
     result = getattr(frame, "result", None)
     name, item = _get(result, "type"), _get(result, "item_id")
     if kind == "interim" and name.endswith(".delta"):
         kind = "delta"
-    return Heard(kind, frame.text, frame.user_id or "", item, source=(frame.id, direction))
+    return Heard(kind, frame.text, str(frame.user_id or ""), item, source=(frame.id, direction))
 
 
 def _get(result: Any, name: str) -> str:
@@ -243,8 +247,12 @@ def _get(result: Any, name: str) -> str:
 
 
 def replace_text(frame: Frame, text: str) -> Frame:
-    """Copy a transcription with another text; the recogniser may keep the old one."""
+    """Copy a transcription with another text; the recogniser may keep the old one.
+
+    The copy has an id of its own: observers handle a frame when its id is pushed first, and that was with the text.
+    """
     new = copy.copy(frame)
+    new.id, new.name = obj_id(), f"{type(frame).__name__}#{obj_count(frame)}"
     new.text, new.metadata = text, dict(frame.metadata)
     if hasattr(new, "result"):
         new.result = None

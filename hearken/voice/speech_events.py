@@ -70,7 +70,7 @@ class SpeechLabeller:
             self._labeller.tracker.end_turn()
         if kind not in _KINDS or not event.alternatives:
             return event
-        if self._callback is not None:
+        if self._callback is not None and isinstance(event.alternatives[0].text, str):
             self._labeller.hear(_read_alternative(_KINDS[kind], event.alternatives[0], event))
         if self._redactor is None:
             return event
@@ -89,7 +89,8 @@ class SpeechLabeller:
     async def _cover(self, data: Any) -> Any:
         """Redact an alternative, and leave out or redact what holds the same words."""
         assert self._redactor is not None
-        texts: dict[str, Any] = {"text": await self._redactor.redact(data.text), "words": None, "metadata": None}
+        texts: dict[str, Any] = {"text": await self._redactor.redact(data.text or "")}
+        texts |= {name: None for name in ("words", "metadata") if hasattr(data, name)}
         for name in ("source_texts", "target_texts"):
             others = getattr(data, name, None)
             if others is not None:
@@ -109,7 +110,8 @@ class SpeechLabeller:
 
 def _read_alternative(kind: HeardKind, data: Any, event: SpeechEventLike) -> Heard:
     """Read the alternative that a session takes, the first."""
-    return Heard(kind, data.text, data.speaker_id or "", time=data.start_time or None, source=event)
+    speaker = str(getattr(data, "speaker_id", None) or "")
+    return Heard(kind, data.text, speaker, time=getattr(data, "start_time", None) or None, source=event)
 
 
 async def label_speech_events(

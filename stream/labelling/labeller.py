@@ -83,10 +83,9 @@ class Labelling:
             threshold: least stability; from 1 on, no word has it.
             labelled: likewise, of a word with a label; None: the same.
         """
-        least = least_stability(threshold)
-        if labelled is not None:
-            least = np.where(self.labels[first:] != 0, least_stability(labelled), least)
-        unstable = self.stability[first:] < least
+        plain = least_stability(threshold)
+        marked = plain if labelled is None else least_stability(labelled)
+        unstable = self.stability[first:] < np.where(self.labels[first:] != 0, marked, plain)
         return first + int(unstable.argmax()) if unstable.any() else len(self.starts)
 
     def replace(self, **changed: Any) -> "Labelling":

@@ -80,7 +80,10 @@ def cover_runs(
     Returns:
         The covers, and the first character that may not be released yet; None if all may.
     """
-    covers, unsettled = [], None
+    if not numbers:
+        return [], None
+    covers: list[Cover] = []
+    unsettled: int | None = None
     going_on = next((x for x in reversed(numbers) if x.goes_on and x.speaker == speaker), None)
     for run in find_digit_runs(text):
         goes_on = run.is_leading and going_on is not None

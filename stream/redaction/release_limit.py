@@ -25,6 +25,9 @@ NEWER_RULES = 4
 """Likewise since a word that a rule covers: a run of digits may turn out to be an amount."""
 NEWER_DOUBTFUL = 8
 """Likewise since a word that is less surely covered: one such word would hold back all that follow."""
+BEGUN = 0.5
+"""Largest score of an address whose end is not known: "jane dot miller at example" waits for "dot org"."""
+_ADDRESSES = frozenset(("email", "url", "username"))
 DOUBTFUL = 0.5
 """Stability below which a covered word waits until its segment closes."""
 _WORD = re.compile(r"\S+")
@@ -81,11 +84,12 @@ def _judge_covered(
     first: int, end: int, newer: int, taggers: Sequence[TaggerView], rules: RuleView
 ) -> tuple[bool, bool]:
     """Return whether a word is covered, and whether that is sure."""
-    by_rules = _touches(rules.covers, first, end)
-    owners = [x for x in taggers if _touches(x.covers, first, end)]
+    by_rules = _find_cover(rules.covers, first, end)
+    owners = [x for x in taggers if _find_cover(x.covers, first, end)]
     if not by_rules and not owners:
         return False, False
-    if newer < NEWER:
+    is_begun = by_rules is not None and by_rules.label in _ADDRESSES and by_rules.score <= BEGUN
+    if newer < NEWER or is_begun:
         return True, False
     if by_rules and newer >= NEWER_RULES:
         return True, True
@@ -93,15 +97,15 @@ def _judge_covered(
     return True, sure >= (DOUBTFUL if newer >= NEWER_DOUBTFUL else SURE)
 
 
-def _touches(covers: Sequence[Cover], first: int, end: int) -> bool:
-    """Tell whether a cover has characters of a word."""
+def _find_cover(covers: Sequence[Cover], first: int, end: int) -> Cover | None:
+    """Return the cover that has characters of a word; None if there is none."""
     place = bisect_right(covers, end - 1, key=lambda x: x.start)
-    return place > 0 and covers[place - 1].end > first
+    return covers[place - 1] if place > 0 and covers[place - 1].end > first else None
 
 
 def _is_plain(first: int, end: int, view: TaggerView) -> bool:
     """Tell whether a tagger will not cover a word that it does not cover."""
-    return end <= view.settled or _stability(view.reading, first, end) >= least_stability(view.rule.threshold)
+    return end <= view.settled or _stability(view.reading, first, end) >= float(least_stability(view.rule.threshold))
 
 
 def _stability(reading: Labelling, first: int, end: int) -> float:

@@ -41,7 +41,7 @@ def make_detector(custom: CustomRules | None = None) -> DetectValues:
     def read_context(texts: str) -> RuleContext:
         """Read the segments before a text once, not with each of its updates; their text is not kept."""
         key = blake2b(texts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        found = known[key] = known.pop(key, None) or rules.read_context(texts)
+        found = known[key] = known.pop(key) if key in known else rules.read_context(texts)
         if len(known) > MAX_CONTEXTS:
             known.popitem(last=False)
         return found

@@ -185,8 +185,8 @@ def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
     if neighbour is None:
         return True
     if item.kind is ItemKind.LETTER:
-        others = [x for x in items if x is not item and x.kind not in SOFT]
-        article = item.chars == "A" and all(x.kind in _HARD for x in others) and sum(len(x.chars) for x in others) < 5
+        rest = [x for x in items if x is not item and x.kind not in SOFT]
+        article = item.chars == "A" and all(x.kind in _HARD for x in rest) and sum(len(x.chars) for x in rest) < 5
         return neighbour.kind not in _LETTERS and not (letters and at == 0 and not article)
     return neighbour.kind not in _LETTERS and neighbour.kind not in _HARD
 

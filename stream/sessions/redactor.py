@@ -10,8 +10,8 @@ from typing import NamedTuple
 from stream.labelling.labeller import Labelling
 from stream.redaction.covers import Cover
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput, RedactedPart, RedactedUpdate
-from stream.redaction.policy import WORDS, RedactionPolicy
-from stream.redaction.release_limit import RuleView, TaggerView, find_release_limit
+from stream.redaction.policy import SETTLED, RedactionPolicy
+from stream.redaction.release_limit import NEWER_RULES, RuleView, TaggerView, find_release_limit
 from stream.redaction.released_text import NOTHING, ReleasedText
 from stream.redaction.replacements import hash_name
 from stream.redaction.rule_covers import DetectValues
@@ -113,13 +113,13 @@ class Redactor:
             settled = state.spans_of(name, write.segment).settled
             views.append(TaggerView(reading, settled, self.rules.rule_of(name), self._covers_of(reading)))
         rules = RuleView(len(text))
-        if self.detect is not None:
+        early = not final and self.policy.release.when == SETTLED and self.watch is None
+        if self.detect is not None and not (early and self._holds(text, own.released.source, views)):
             start = _first_read(text, own.released.source)
-            growing = not final and self.policy.release.when != WORDS and self.watch is None
-            found = self.detect(text[start:], _text_before(state, write.segment), growing=growing)
+            found = self.detect(text[start:], _text_before(state, write.segment), growing=early)
             moved = [x._replace(start=x.start + start, end=x.end + start) for x in found.covers]
             rules = RuleView(found.settled + start, [x for x in moved if self.policy.covers(x.label)])
-        covers = [x for view in (*views, rules) for x in view.covers]
+        covers = [*(x for view in views for x in view.covers), *rules.covers]
         limit = len(text) if final else self._find_limit(text, own, views, rules)
         shown = redaction.redact_segment(
             own, text, covers, limit, final=final, speaker=segment.speaker or segment.channel
@@ -130,6 +130,13 @@ class Redactor:
         if closing and shown is None:
             shown = own.published = own.published or ""
         self._publish(state, write.segment, segment, shown, final)
+
+    def _holds(self, text: str, source: str, taggers: Sequence[TaggerView]) -> bool:
+        """Tell whether no more can go out whatever the rules say, so that they need not read the text."""
+        if not text.startswith(source) or len(text[len(source) :].split()) > NEWER_RULES:
+            return False
+        whole = self.policy.needs_whole_values
+        return find_release_limit(text, len(source), taggers, RuleView(len(text)), whole=whole) <= len(source)
 
     def _find_limit(self, text: str, segment: SegmentRedaction, taggers: Sequence[TaggerView], rules: RuleView) -> int:
         """Return the first character that may not be released if text is released once it is settled."""

@@ -53,6 +53,9 @@ NOT_RUN = {
     "hearken serve --device cuda": "needs a GPU; tests/stream/engine/test_device_engine.py",
     'make bench BENCH=kafka ARGS="--apache-kafka --out runs/kafka"': "minutes; tests/benchmarks/test_kafka.py",
     "hearken bench": "measures for a minute; tests/consumers/cli/test_bench.py runs a short one",
+    "make docs": "tests/docs/test_site.py builds the same",
+    "python -m hearken.schema --out docs/schemas --typescript clients/typescript/src/messages.ts": "writes into the "
+    "repository; tests/hearken/test_schema.py",
     "make bench": "measures for minutes; tests/benchmarks/test_commands.py runs a short one",
     "make bench BENCH=start": "minutes; tests/benchmarks/test_start.py runs a short one",
     "make soak": "an hour; tests/benchmarks/test_soak.py runs a short one",
@@ -68,6 +71,8 @@ NOT_RUN = {
     "own; tests/consumers/cli/test_calibrate.py",
     "hearken calibrate --settled --tagger runs/mine/checkpoint --data dev.conll --settled-risk 0.01": "needs a tagger "
     "of one's own; tests/consumers/cli/test_calibrate.py",
+    "hearken evaluate --redaction --tagger pii --data FILE --all --out runs/redaction": "needs data that is not in the "
+    "repository; tests/stream/evaluation/test_redaction_measures.py",
     "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "
     "page's first command trains; test_own_data.py",
     "hearken evaluate --data runs/kitchen/data/dev.conll --tagger runs/kitchen --spoken --policy default --policy "

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(f"docs/{x.name}" for x in (ROOT / "docs").glob("*.md"))]
 DRAWINGS = ["docs/architecture-rooms.svg", "docs/architecture-record.svg"]
-TOPS = r"(?:consumers|stream|encoder|tests|benchmarks|docs|docker|configs|examples|setup|\.ci)/"
+TOPS = r"(?:consumers|stream|encoder|hearken|clients|tests|benchmarks|docs|docker|configs|examples|setup|\.ci)/"
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(rf"{TOPS}[\w./-]*|[A-Z]+\.md|pyproject\.toml|requirements\.lock|Makefile|LICENSE")

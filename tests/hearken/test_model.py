@@ -93,6 +93,14 @@ def test_a_block_that_fails_frees_the_stream() -> None:
     assert sessions_of(model) == []
 
 
+def test_streams_without_a_name_get_one_each() -> None:
+    model = fake_model()
+    first, second = model.stream(), model.stream()
+    assert [x.replace("anna")[0].session for x in (first, second)] == ["stream-1", "stream-2"]
+    first.end()
+    assert model.stream().name == "stream-1"
+
+
 def test_a_bad_message_changes_nothing_and_is_not_counted() -> None:
     stream = fake_model().stream()
     stream.replace("anna")
@@ -100,7 +108,7 @@ def test_a_bad_message_changes_nothing_and_is_not_counted() -> None:
         stream.append("x" * 65_536)
     with pytest.raises(hearken.InputError, match="unknown_segment"):
         stream.delete("never")
-    with pytest.raises(ValueError, match="'other', the stream is 'stream'"):
+    with pytest.raises(ValueError, match="'other', the stream is 'stream-1'"):
         stream.send(End(session="other"))
     assert stream.text == "anna"
     assert [x.offset for x in stream.append(" rice")] == [1]

@@ -11,6 +11,7 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext, Ignored
 from consumers.formats.convert import Seconds, convert
+from consumers.formats.decode import decode_inner_json
 from consumers.formats.utterances import write_timed
 from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
@@ -54,7 +55,7 @@ _RECOGNIZED, _CLOSED = ("RecognizedSpeech", "3"), ("NoMatch", "0", "Canceled", "
 
 def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.json is not None:
-        value = convert(msgspec.json.decode(value.json), _AzureResult)
+        value = convert(decode_inner_json(value.json), _AzureResult)
     status = value.recognition_status
     is_final = status is not None or value.reason in (*_RECOGNIZED, *_CLOSED)
     if value.text is None and not is_final:

@@ -14,6 +14,7 @@ import msgspec
 from consumers.formats.base import Format, FormatContext, Ignored, IgnoredReason, close_open
 from consumers.formats.chat.base import parse_timestamp
 from consumers.formats.convert import convert
+from consumers.formats.decode import decode_inner_json
 from consumers.formats.utterances import write_named, write_unnamed
 from stream.messages.types import Message, Update
 
@@ -62,7 +63,7 @@ def _read_transcription(value: _TwilioMessage, context: FormatContext) -> Iterab
         return (Ignored(_TRANSCRIPTION.get(kind, "other_event")),)
     data = value.transcription_data
     if isinstance(data, str):
-        data = msgspec.json.decode(data)
+        data = decode_inner_json(data)
     if data is None:
         return (Ignored("unknown_shape"),)
     update = Update(

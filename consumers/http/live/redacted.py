@@ -18,7 +18,7 @@ def fill_texts(revision: Revision, text: str, standing: Sequence[Span]) -> Revis
         text: of the segment.
         standing: the spans of the revision before it, with their words.
     """
-    if all(x.text for x in (*revision.spans, *revision.retracted)):
+    if all(x.text for x in revision.spans) and all(x.text for x in revision.retracted):
         return revision
     before = {x.id: x.text for x in standing}
     return msgspec.structs.replace(

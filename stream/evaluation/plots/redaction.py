@@ -1,7 +1,7 @@
 """Plot of redaction: what leaks of text that goes out live, against how late it goes out.
 
 `python -m stream.evaluation.plots.redaction redaction.json redaction.png` draws the file that `hearken evaluate
---redaction --out` writes.
+--redaction --out` writes, and prints the table of docs/redaction.md.
 """
 
 import sys
@@ -12,7 +12,7 @@ import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stream.evaluation.redaction.redaction_report import Figures, FormResult, RedactionReport
+from stream.evaluation.redaction.redaction_report import Figures, FormResult, RedactionReport, markdown_table
 
 COLORS = {"settled": "#0072b2", "words": "#d55e00", "final": "#222222"}
 PEER_COLORS = ("#777777", "#cc79a7")
@@ -60,7 +60,7 @@ def _draw(axes: Axes, form: FormResult) -> None:
     )
     axes.set_xlabel("mean delay of a word when it goes out, words")
     axes.set_ylabel("PII characters that go out in clear, %")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.08 * max(x for curve in curves for x, _, _ in curve.points))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8)
@@ -81,4 +81,6 @@ def _point(figures: Figures, text: str) -> tuple[float, float, str]:
 
 
 if __name__ == "__main__":
-    plot_redaction(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=RedactionReport), Path(sys.argv[2]))
+    read = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=RedactionReport)
+    plot_redaction(read, Path(sys.argv[2]))
+    print(markdown_table(read))

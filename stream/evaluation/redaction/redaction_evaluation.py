@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stream.engine.engine import Engine
+from stream.evaluation.calibration.calibrate import short_name
 from stream.evaluation.redaction.measures import (
     Bounds,
     FinalScore,
@@ -31,7 +32,7 @@ ALL = "all spoken"
 OURS = "hearken"
 DELAYS = (0, 1, 2, 4, 8, 16)
 """Fixed delays in words that are measured."""
-THRESHOLDS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+THRESHOLDS = (0.8, 0.9, 0.95, 0.99, 0.995, 0.999)
 """Thresholds of plain words at which `settled` is measured beside the engine's own."""
 ALIKE = ({"LOCATION", "place", "address", "postcode"},)
 """Sets of labels of which any is right: of other sets, where one name stands for several of ours."""
@@ -75,7 +76,7 @@ class _Thresholds:
             start = len(source) if look.text.startswith(source) else 0
             views = [x._replace(settled=0, rule=SettledRule(threshold)) for x in look.taggers]
             limit = find_release_limit(look.text, start, views, look.rules, whole=False)
-            covers = [x for view in (*look.taggers, look.rules) for x in view.covers]
+            covers = [*(x for view in look.taggers for x in view.covers), *look.rules.covers]
             redaction.redact_segment(segment, look.text, covers, limit, final=look.final, speaker=look.speaker)
             yield f"settled at {threshold:g}", segment.released
 
@@ -117,7 +118,7 @@ def run_redaction(
         if len({part[i].form for i in live}) > 1:
             chosen.append((ALL, live))
         score = partial(_score_form, part, seen, found)
-        shown = name if not Path(name).exists() else Path(name).stem
+        shown = short_name(Path(name)) if Path(name).exists() else name
         results.append(SetResult(data=shown, forms=[score(form, numbers) for form, numbers in chosen]))
     tagger = engine.tagger_names[0]
     rule, evidence = engine.rules.rule_of(tagger), engine.promises.settled.evidence.get(tagger)

@@ -45,3 +45,24 @@ class RedactionReport(msgspec.Struct, frozen=True, kw_only=True):
     sets: list[SetResult]
     missing: dict[str, str] = {}
     """Peers that could not be measured, and why."""
+
+
+MARKDOWN_RELEASES = ("settled", "words:1", "words:2", "words:4", "words:8", "final")
+_MEASURES = ("leak", "texts with a leak", "plain words covered", "mean delay", "p95 delay")
+
+
+def markdown_table(report: RedactionReport) -> str:
+    """Return the table of docs/redaction.md: text that goes out live, and text that is painted anew."""
+    lines = [
+        f"| set, form | release | {' | '.join(_MEASURES)} | ever in clear |",
+        f"|---|---|{'---:|' * (len(_MEASURES) + 1)}",
+    ]
+    for data, form in ((x.data, form) for x in report.sets for form in x.forms):
+        for who, releases in form.release.items():
+            for release in MARKDOWN_RELEASES:
+                if figures := releases.get(release):
+                    values = " | ".join(f"{figures[name]:.1f}" for name in _MEASURES)
+                    ever = f"{form.repaint[who]['ever in clear']:.1f}" if release == MARKDOWN_RELEASES[0] else ""
+                    name = release if len(form.release) == 1 else f"{who}, {release}"
+                    lines.append(f"| {data}, {form.form} | {name} | {values} | {ever} |")
+    return "\n".join(lines)

@@ -18,7 +18,7 @@ from rich.console import Console
 from consumers.demo.live_text import LiveText
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import NormalReader
-from consumers.runtime.caption_output import CaptionOutput
+from consumers.runtime.segment_output.caption_output import CaptionOutput
 from consumers.runtime.tag_lines import TagRun
 from tests.consumers.fakes import fake_engine
 from tests.waiting import killed_after

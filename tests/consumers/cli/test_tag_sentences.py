@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import ClosingReader, MessageReader, NormalReader
+from consumers.runtime.segment_output.text_output import TextOutput
 from consumers.runtime.tag_lines import TEXT_ENDS, RunningTextReader, TagRun, TextReader
-from consumers.runtime.text_output import TextOutput
 from stream.sentences.auto_close import AutoClose
 from tests.consumers.fakes import fake_engine
 

@@ -1,16 +1,22 @@
 """Spans are exported over OTLP, and a missing OpenTelemetry is said with what to do."""
 
+import asyncio
 import http.server
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
+import websockets
 
 from consumers.common.settings import SettingError
 from consumers.common.tracing.spans import check_tracing, recording_spans
 from consumers.common.tracing.trace_context import TraceContext
+from tests.consumers.http.test_listen import start
+from tests.waiting import PATIENCE
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
@@ -50,6 +56,27 @@ async def test_spans_are_exported_before_the_process_ends(
     assert b"a span" in said
     assert bytes.fromhex(TRACE) in said
     assert b"not sampled" not in said
+
+
+async def test_a_process_exports_the_spans_of_its_requests_and_answers_with_their_trace(
+    collector: tuple[str, list[bytes]],
+) -> None:
+    endpoint, bodies = collector
+    trace = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "a=1"}
+    process, address = await start("--http-port", "0", "--tracing", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    async with httpx.AsyncClient(base_url=address) as client:
+        answer = await client.post("/v1/label", json={"text": "we met anna"}, headers=trace)
+    assert {name: answer.headers[name] for name in trace} == trace
+    socket = address.replace("http", "ws") + "/v1/stream"
+    async with websockets.connect(socket, additional_headers=trace) as stream:
+        assert stream.response is not None
+        assert {name: stream.response.headers[name] for name in trace} == trace
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(PATIENCE):
+        await process.communicate()
+    said = b"".join(bodies)
+    assert all(name in said for name in (b"POST /v1/label", b"receive", b"step", b"publish", b"GET /v1/stream"))
+    assert b"anna" not in said
 
 
 async def test_without_opentelemetry_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

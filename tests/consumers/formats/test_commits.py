@@ -122,7 +122,7 @@ def test_forms_of_twilio_are_read_and_recognised() -> None:
     assert Run("twilio").tell([FORM]).finals() == ["ask Greta & Omar"]
     assert recognise(FORM).name == "twilio"
     bad = Run("twilio").tell([FORM.replace(b"%7B", b"")]).bad
-    assert [x.reason for x in bad] == ["invalid_message"]
+    assert [x.reason for x in bad] == ["invalid_json"]
 
 
 def test_conversation_relay_has_the_caller_and_the_agent() -> None:
@@ -210,3 +210,10 @@ def test_words_of_gladia_that_say_other_than_the_partial_are_one_utterance() -> 
     )
     assert run.texts() == {"g/0/2": "Gary", "g/0/3": "so ..."}
     assert said(run.segments()["g/0/2"]) == [("Gary", 1.1, 2.0, None)]
+
+
+@pytest.mark.parametrize(("name", "field"), [("azure", "privJson"), ("twilio", "TranscriptionData")])
+def test_json_in_a_string_is_mended_as_a_message_is(name: str, field: str) -> None:
+    inner = r'{"RecognitionStatus": "Success", "DisplayText": "we \ud83d met", "transcript": "we \ud83d met"}'
+    value = {field: inner, "TranscriptionEvent": "transcription-content", "Final": "true"}
+    assert Run(name).tell(encode([value])).finals() == ["we \ufffd met"]

@@ -67,7 +67,7 @@ STANDS = {
         "chat/8@3.5": "see you in Turin",
         "t-1/8@6.000": "Then ...",
     },
-    "rev": {"audio@0.500": "Hello, this is Greta.", "audio@3.000": "hi Greta", "audio@0.200": "Noor here."},
+    "rev": {"audio@0.500": "Hello, this is Greta Holm.", "audio@3.000": "hi Greta", "audio@0.200": "Noor here."},
     "zoom": {
         "16778240@1772359200.000": "We met in Porto.",
         "16778241@1772359204.000": "Was Kofi there?",

@@ -154,3 +154,31 @@ def test_a_long_segment_is_read_again_by_rules_only_where_it_is_new():
     assert redacted[-1].text == f"{words} my number is [PHONE] bye"
     assert max(read[1:]) < 3000 < read[0]
     assert not any("202" in x.text for x in redacted)
+
+
+@pytest.mark.parametrize("style", ["label", "numbered"])
+def test_what_rules_need_not_read_changes_nothing(style, monkeypatch):
+    talk = [
+        "my number is", "my number is two oh two five", "my number is two oh two five five five oh one four three",
+        "my number is two oh two five five five oh one four three and anna said jo at example",
+        "my number is two oh two five five five oh one four three and anna said jo at example dot com is hers or bob's",
+    ]  # fmt: skip
+    messages = [update("a", " ".join(x.split()[:n])) for x in talk for n in range(1, len(x.split()) + 1)]
+    read, heard = [], []
+    detect = make_detector()
+
+    def watched(text: str, context: str, *, growing: bool = False) -> Detection:
+        read[-1] += 1
+        return detect(text, context, growing=growing)
+
+    for holds in (None, lambda *_: False):
+        redactor = Redactor(RedactionPolicy(style=style), detect=watched)
+        if holds is not None:
+            monkeypatch.setattr(redactor, "_holds", holds)
+        read.append(0)
+        to = Engine(FakeLabeller(), parse_policy("last:3"), redactor=redactor)
+        found, _ = run(to, [*messages, final("a", talk[-1])])
+        heard.append([(x.offset, x.text, x.redactions) for x in found])
+    assert heard[0] == heard[1]
+    assert len(heard[0]) > 5
+    assert read[0] < read[1]

@@ -8,6 +8,7 @@ from stream.labelling.labeller import NO_WORDS
 from stream.redaction.covers import Cover
 from stream.redaction.policy import RedactionPolicy
 from stream.redaction.release_limit import (
+    BEGUN,
     DOUBTFUL,
     NEWER,
     NEWER_DOUBTFUL,
@@ -126,3 +127,13 @@ def test_no_part_of_a_value_is_out_that_is_released_while_it_grows(updates, styl
         limit = data.draw(st.sampled_from(places))
         shown = session.redact_segment(segment, text, [*seen.covers, *begun], limit, final=final)
         assert MARK not in (shown or "").lower()
+
+
+def test_an_address_waits_for_its_end_before_it_stands_for_its_beginning():
+    text = "write to anna dot kovacs at fastpost dot org and then "
+    start, limits = text.index("anna"), []
+    for end, score in ((text.index("dot org"), BEGUN), (len(text), 0.95)):
+        rules = RuleView(start, [Cover(start, min(end - 1, text.index(" and")), "email", score)])
+        limits.append(find_release_limit(text[:end], 0, [], rules, whole=False))
+    assert limits[0] == start
+    assert limits[1] > start

@@ -5,11 +5,7 @@
 // not act. Joiners (200C, 200D) and variation selectors stay: emoji and many scripts are made with them.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/u;
 
-export const points = (text) => Array.from(text);
-
-export const join = (characters, start, end) => characters.slice(start, end).join("");
-
-export const fits = (characters, span) => span.end > span.start && join(characters, span.start, span.end) === span.text;
+export { carry, fits, join, points } from "./spans.js";
 
 // What of a text is to be written as it is, and what is to be named: ["text", "U+202E", "text"], named ones at odd places.
 export function reveal(text) {
@@ -19,22 +15,6 @@ export function reveal(text) {
     else parts[parts.length - 1] += character;
   }
   return parts;
-}
-
-// Where spans lie when their text was rewritten and nobody has said yet what became of them: those before the change
-// stay, those behind it move along, those in it are gone.
-export function carry(spans, before, after) {
-  const shorter = Math.min(before.length, after.length);
-  let head = 0;
-  while (head < shorter && before[head] === after[head]) head += 1;
-  let tail = 0;
-  while (tail < shorter - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail += 1;
-  const by = after.length - before.length;
-  return spans.flatMap((span) => {
-    if (span.end <= head) return [span];
-    if (span.start >= before.length - tail) return [{ ...span, start: span.start + by, end: span.end + by }];
-    return [];
-  });
 }
 
 // What is withheld of a text: a block for each of its signs, white space as it is.

@@ -12,6 +12,7 @@ from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions
 from livekit.agents.stt import (
     STT,
+    FallbackAdapter,
     RecognitionUsage,
     RecognizeStream,
     SpeechData,
@@ -159,6 +160,25 @@ async def test_the_recognisers_failures_are_its_own_and_are_tried_again_by_it_al
     with pytest.raises(APIConnectionError):
         await collect(gone.stream(conn_options=options), 1)
     assert [x.recoverable for x in errors] == [True, True, False]
+
+
+async def test_it_stands_in_a_fallback_and_the_next_recogniser_goes_on() -> None:
+    labels: list[SegmentLabels] = []
+    gone = ScriptedSTT([said("interim", "call an"), APIConnectionError("gone", retryable=False)], [60.0])
+    wrapped = [HearkenSTT(x, FakeSource(), labels.append) for x in (gone, ScriptedSTT(SCRIPT))]
+    adapter = FallbackAdapter([*wrapped], max_retry_per_stt=0)
+    stream = adapter.stream()
+    events = await collect(stream, 7)
+    async with asyncio.timeout(10):
+        await stream.aclose()
+        await adapter.aclose()
+    assert [x.alternatives[0].text for x in events if x.alternatives] == [
+        "call an",
+        "call an",
+        "call anna",
+        "Call Anna.",
+    ]
+    assert [x.text for x in labels if x.revision.final][-1] == "Call Anna."
 
 
 async def test_closing_a_stream_ends_it_at_once() -> None:

@@ -1,0 +1,1 @@
+"""Output of `hearken tag` for people: whole segments instead of revisions."""

@@ -1,0 +1,153 @@
+"""JSON Schema of every message, AsyncAPI of topics and WebSocket, and TypeScript types, from the types of the messages.
+
+    python -m hearken.schema --out docs/schemas --typescript clients/typescript/src/messages.ts
+
+With `--check` nothing is written, and the exit code is 1 if a file is not as it would be.
+"""
+
+import argparse
+import ast
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hearken import messages
+from hearken.asyncapi import describe_channels
+
+Json = dict[str, Any]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MESSAGES: Mapping[str, type[msgspec.Struct]] = {
+    "update": messages.Update,
+    "delete": messages.Delete,
+    "end": messages.End,
+    "revision": messages.Revision,
+    "redacted-update": messages.RedactedUpdate,
+    "redacted-delete": messages.RedactedDelete,
+    "redacted-end": messages.RedactedEnd,
+    "error": messages.ServerError,
+}
+"""The messages, by the names of their files."""
+
+
+def message_schemas() -> dict[str, Json]:
+    """Return the schema of each message as a document of its own, by the name of its file without `.json`."""
+    return {name: _document(kind) for name, kind in MESSAGES.items()}
+
+
+def component_schemas(template: str = "#/components/schemas/{name}") -> dict[str, Json]:
+    """Return the schemas of all types by their names; references are made by the template."""
+    _, schemas = msgspec.json.schema_components([*MESSAGES.values()], ref_template=template)
+    for name, schema in schemas.items():
+        _describe_fields(schema, getattr(messages, name))
+    return schemas
+
+
+def typescript_types() -> str:
+    """Return the types of all messages for TypeScript."""
+    parts = [_HEADER]
+    for name, schema in component_schemas("{name}").items():
+        fields = [_typescript_field(field, x, schema.get("required", ())) for field, x in schema["properties"].items()]
+        parts.append(f"{_comment(schema['description'], '')}export interface {name} {{\n{''.join(fields)}}}\n")
+    parts.append(_UNIONS)
+    return "\n".join(parts)
+
+
+def files(out: Path, typescript: Path | None) -> dict[Path, str]:
+    """Return the text of each file that is generated."""
+    found = {out / f"{name}.json": _write_json(schema) for name, schema in message_schemas().items()}
+    found[out / "asyncapi.json"] = _write_json(describe_channels(component_schemas()))
+    return found if typescript is None else {**found, typescript: typescript_types()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or check them; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m hearken.schema", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("docs/schemas"), help="folder of the schemas")
+    parser.add_argument("--typescript", type=Path, help="file for the types of TypeScript")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is not up to date")
+    options = parser.parse_args(arguments)
+    stale = 0
+    for path, text in files(options.out, options.typescript).items():
+        if path.exists() and path.read_text("utf-8") == text:
+            continue
+        stale += 1
+        print(f"{path}: {'not up to date' if options.check else 'written'}")
+        if not options.check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+    return int(options.check and stale > 0)
+
+
+def _document(kind: type[msgspec.Struct]) -> Json:
+    schema = msgspec.json.schema(kind)
+    definitions = schema["$defs"]
+    for name, part in definitions.items():
+        _describe_fields(part, getattr(messages, name))
+    own = definitions.pop(kind.__name__)
+    return {"$schema": DIALECT, **own, **({"$defs": definitions} if definitions else {})}
+
+
+def _describe_fields(schema: Json, kind: type) -> None:
+    """Add what the source says of each field."""
+    for field, text in field_texts(kind).items():
+        if field in schema["properties"]:
+            schema["properties"][field] = {"description": text, **schema["properties"][field]}
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """Return the docstrings below the fields of a class."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            text = ast.literal_eval(below.value)
+            texts[field.target.id] = " ".join(str(text).split())
+    return texts
+
+
+def _write_json(value: Json) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+_HEADER = """// Generated by `python -m hearken.schema` from the types of the messages: do not edit.
+"""
+_UNIONS = """/** A message of a source of live text. */
+export type Message = Update | Delete | End;
+
+/** A message of the redacted stream. */
+export type RedactedMessage = RedactedUpdate | RedactedDelete | RedactedEnd;
+"""
+
+
+def _typescript_field(name: str, schema: Json, required: list[str]) -> str:
+    optional = "" if name in required else "?"
+    return f"{_comment(schema.get('description'), '  ')}  {name}{optional}: {_typescript_type(schema)};\n"
+
+
+def _typescript_type(schema: Json) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"])
+    if "enum" in schema:
+        return " | ".join(json.dumps(x) for x in schema["enum"])
+    if "anyOf" in schema:
+        return " | ".join(_typescript_type(x) for x in schema["anyOf"])
+    if schema["type"] == "array":
+        return f"readonly {_typescript_type(schema['items'])}[]"
+    if schema["type"] == "object":
+        return f"Readonly<Record<string, {_typescript_type(schema['additionalProperties'])}>>"
+    return "number" if schema["type"] == "integer" else str(schema["type"])
+
+
+def _comment(text: str | None, indent: str) -> str:
+    return f"{indent}/** {text} */\n" if text else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -40,7 +40,12 @@ def test_peers_are_compared_and_missing_ones_are_named(tagger, alone, tmp_path, 
     assert "pip install openvino nncf" in out
     found = json.loads((tmp_path / "peers.json").read_bytes())
     assert set(found["missing"]) == {"ONNX Runtime", "OpenVINO", "spaCy"}
-    assert {row["side"] for row in found["rows"]} == {"hearken", "transformers, one by one", "transformers, batched"}
+    own = {"hearken", "no restarts, key-value cache", "re-run packed"}
+    assert {row["side"] for row in found["rows"]} == {*own, "transformers, one by one", "transformers, batched"}
+    assert main(["savings", str(tmp_path / "peers.json"), "--core-month", "20"]) == 0
+    assert "third" in capsys.readouterr().out
+    assert main(["savings", str(tmp_path / "absent.json")]) == 2
+    assert "absent.json" in capsys.readouterr().err
 
 
 def test_dense_compares_with_re_runs_of_the_same_weights(tagger, tmp_path, capsys):
@@ -48,7 +53,7 @@ def test_dense_compares_with_re_runs_of_the_same_weights(tagger, tmp_path, capsy
     assert main(["dense", "--tagger", tagger, *options]) == 0
     assert "re-run packed" in capsys.readouterr().out
     rows = json.loads((tmp_path / "dense.json").read_bytes())["rows"]
-    sides = ["hearken", "re-run one by one", "re-run packed"]
+    sides = ["hearken", "no restarts, key-value cache", "re-run one by one", "re-run packed"]
     assert [(x["sessions"], x["side"]) for x in rows if x["side"] != "re-run batched"] == [
         (count, side) for count in (1, 2) for side in sides
     ]

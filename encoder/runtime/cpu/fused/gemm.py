@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.fused.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
+from encoder.runtime.cpu.fused.tile_check import tiles_agree
 from encoder.runtime.cpu.fused.tile_registers import (
     GROUP,
     TILE_ROWS,
@@ -189,11 +190,14 @@ def make_tile_sums() -> RowSums:
 
 
 @cache
-def make_product(numbers: NumberType) -> Callable[..., None]:
-    """Compile the product of one number type, for any shape."""
-    most, prepare, add_up, end = (
-        make_tile_sums() if numbers == "int8" and can_use_tiles() else make_vector_sums(numbers)
-    )
+def make_product(numbers: NumberType, *, tiles: bool | None = None) -> Callable[..., None]:
+    """Compile the product of one number type, for any shape.
+
+    `tiles`: whether bytes are multiplied by tile registers; None: where this machine has them, and they are right.
+    """
+    if tiles is None:
+        tiles = numbers == "int8" and can_use_tiles() and tiles_agree()
+    most, prepare, add_up, end = make_tile_sums() if tiles else make_vector_sums(numbers)
     per_step = PER_STEP[numbers]
     finish = _finish_bytes if numbers == "int8" else _finish
 
@@ -237,9 +241,9 @@ def make_product(numbers: NumberType) -> Callable[..., None]:
 
 
 @cache
-def make_run(numbers: NumberType) -> Callable[..., None]:
-    """Compile one product of arrays, for measurements and tests."""
-    multiply = make_product(numbers)
+def make_run(numbers: NumberType, *, tiles: bool | None = None) -> Callable[..., None]:
+    """Compile one product of arrays, for measurements and tests; `tiles` as for `make_product`."""
+    multiply = make_product(numbers, tiles=tiles)
 
     @kernel
     def run(packed: Any, a: Any, count: int, scale: Any, zero: Any, sums: Any, out: Any) -> None:

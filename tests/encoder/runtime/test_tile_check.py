@@ -1,0 +1,38 @@
+"""The trial of tile registers: whatever becomes of its process, products are right."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from encoder.runtime.cpu.fused import tile_check
+from encoder.runtime.cpu.fused.tile_registers import can_use_tiles
+
+
+@pytest.mark.parametrize(("code", "agree"), [("pass", True), ("exit(1)", False), ("import os; os.abort()", False)])
+def test_the_answer_of_a_process_is_kept(
+    code: str, agree: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    script = tmp_path / "own_trial.py"
+    script.write_text(f"open({str(runs)!r}, 'a').write('x')\n{code}\n")
+    monkeypatch.setenv("HEARKEN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(tile_check, "__name__", "own_trial")
+    for _ in range(2):
+        tile_check.tiles_agree.cache_clear()
+        assert tile_check.tiles_agree() is agree
+    assert runs.read_text() == "x", "the second answer comes from the cache"
+    tile_check.tiles_agree.cache_clear()
+
+
+def test_products_by_tiles_are_those_by_vectors() -> None:
+    """On a processor with tiles, and under the emulation of `tests.encoder.runtime.tile_emulation`."""
+    if not can_use_tiles():
+        pytest.skip("no tile registers")
+    assert tile_check.compare_products()
+
+
+def test_a_python_that_cannot_start_is_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert not tile_check._try_apart()

@@ -40,6 +40,10 @@ NOT_RUN = {
     "pip install .": PIP,
     "pip install '.[train]' --extra-index-url https://download.pytorch.org/whl/cpu": PIP,
     "pip install '.[gpu]'": PIP,
+    "pip install '.[pipecat]'": PIP,
+    "pip install '.[livekit]'": PIP,
+    "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 hearken serve --tracing": "needs a collector; "
+    "tests/consumers/common/test_tracing.py",
     "make train CONFIG=configs/shipped.toml": "trains for hours, on data that is not in the repository",
     'make faults FAULTS=kill ARGS="--rounds 30 --guarantee exactly_once"': "half an hour; tests/kafka/test_faults.py",
     "hearken train my-data/": "trains for minutes; tests/consumers/training/test_pipeline.py has it small",

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.fused.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
-from encoder.runtime.cpu.fused.tile_check import tiles_agree
 from encoder.runtime.cpu.fused.tile_registers import (
     GROUP,
     TILE_ROWS,
@@ -32,6 +31,7 @@ from encoder.runtime.cpu.fused.tile_registers import (
     configure,
     make_tile_block,
     release,
+    tiles_agree,
 )
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,

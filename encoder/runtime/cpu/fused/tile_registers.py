@@ -15,14 +15,19 @@ the first product, and `release` after the last, which also spares the system fr
 """
 
 import ctypes
+import subprocess
 import sys
 from functools import cache
+from hashlib import blake2b
 from typing import Any, Final
 
+import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from encoder.cache_folder import cache_folder, write_cached
+from encoder.kernel_cache import digest_sources
 from encoder.runtime.cpu.fused.microkernel import LANES, compiled_features
 from encoder.runtime.cpu.numba_kernels.simd import (
     INT,
@@ -39,6 +44,10 @@ GROUP: Final = 2 * TILE_ROWS
 TILE_STEPS: Final = 16
 """Double words of a row in one register."""
 
+TRIAL: Final = "encoder.runtime.cpu.tile_trial"
+_TRIAL_SECONDS: Final = 300.0
+"""Most that the trial may take; compiling takes some seconds."""
+_AGREES, _DIFFERS = b"1", b"0"
 _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 _NEEDS: Final = {"+amx-tile", "+amx-int8", "+avx512vnni", "+avx512f"}
 _BYTE, _LONG = ir.IntType(8), ir.IntType(64)
@@ -58,6 +67,35 @@ def _request_permission() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     return bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA) == 0)
+
+
+@cache
+def tiles_agree() -> bool:
+    """Tell whether products by tile registers equal those by vectors, to the bit, on this machine.
+
+    The microkernel is proven on an emulation of the instructions. A processor or a virtual machine that does otherwise,
+    or ends the process, must cost speed and nothing else; so `TRIAL` runs once in a process of its own. Its answer is
+    kept in the cache folder, for these sources and this processor.
+    """
+    machine = " ".join((llvmlite.binding.get_host_cpu_name(), *sorted(compiled_features())))
+    digest = blake2b(f"{digest_sources(TRIAL)} {machine}".encode(), digest_size=8).hexdigest()
+    path = cache_folder() / f"tiles-{digest}"
+    try:
+        kept = path.read_bytes()
+    except OSError:
+        kept = b""
+    if kept not in (_AGREES, _DIFFERS):
+        kept = _AGREES if _try_apart() else _DIFFERS
+        write_cached(path, kept)
+    return kept == _AGREES
+
+
+def _try_apart() -> bool:
+    command = [sys.executable, "-m", TRIAL]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_TRIAL_SECONDS, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 @operation

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from encoder.runtime.cpu.fused import tile_check
+from encoder.runtime.cpu import tile_trial
+from encoder.runtime.cpu.fused import tile_registers
 from encoder.runtime.cpu.fused.tile_registers import can_use_tiles
 
 
@@ -18,21 +19,21 @@ def test_the_answer_of_a_process_is_kept(
     script.write_text(f"open({str(runs)!r}, 'a').write('x')\n{code}\n")
     monkeypatch.setenv("HEARKEN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(tile_check, "__name__", "own_trial")
+    monkeypatch.setattr(tile_registers, "TRIAL", "own_trial")
     for _ in range(2):
-        tile_check.tiles_agree.cache_clear()
-        assert tile_check.tiles_agree() is agree
+        tile_registers.tiles_agree.cache_clear()
+        assert tile_registers.tiles_agree() is agree
     assert runs.read_text() == "x", "the second answer comes from the cache"
-    tile_check.tiles_agree.cache_clear()
+    tile_registers.tiles_agree.cache_clear()
 
 
 def test_products_by_tiles_are_those_by_vectors() -> None:
     """On a processor with tiles, and under the emulation of `tests.encoder.runtime.tile_emulation`."""
     if not can_use_tiles():
         pytest.skip("no tile registers")
-    assert tile_check.compare_products()
+    assert tile_trial.compare_products()
 
 
 def test_a_python_that_cannot_start_is_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert not tile_check._try_apart()
+    assert not tile_registers._try_apart()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.consumers.http.gateways import served
 from tests.consumers.http.sites import asking, make_context
 from tests.docs.documented import ROOT, Saved, read_page
+from tests.waiting import run
 
 PAGE = ROOT / "docs" / "redaction.md"
 SECRET = re.compile(r"anna|rice|two oh|seven|nine|7946|0958", re.IGNORECASE)
@@ -20,9 +20,7 @@ def test_a_call_is_scrubbed_before_it_is_logged_and_before_a_model_is_asked(tmp_
     (script,) = [x for x in read_page(PAGE) if isinstance(x, Saved) and x.name == "scrub_call.py"]
     (tmp_path / script.name).write_text(script.text)
     command = [sys.executable, script.name]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
-    )
+    done = run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 0, done.stderr
     assert not SECRET.search(done.stdout), done.stdout
     assert "caller: [PHONE_1]" in done.stdout

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -224,8 +225,9 @@ MARK = "\x07\ufffd"
 
 def marked(value: Any) -> Any:
     """A vendor's message with a control character and half a surrogate pair inside of whatever is text."""
-    if isinstance(value, str) and value.startswith("{"):  # JSON in a string
-        return json.dumps(marked(json.loads(value)))
+    if isinstance(value, str) and value.startswith("{"):  # JSON in a string, or a part of it
+        with suppress(json.JSONDecodeError):
+            return json.dumps(marked(json.loads(value)))
     if isinstance(value, str):
         return re.sub(r"^(\s*[A-Za-z])", "\\1\x07\ud83d", value) if " " in value.strip() else value
     if isinstance(value, list):

@@ -51,7 +51,8 @@ def _draw(axes: Axes, form: FormResult) -> None:
             [x for x, _, _ in curve.points], [y for _, y, _ in curve.points],
             "o-", color=curve.color, markersize=4, linewidth=1.3, label=curve.label,
         )  # fmt: skip
-        beside = {"xytext": (-6, -9), "ha": "right"} if curve.color == COLORS["settled"] else {"xytext": (4, 4)}
+        below = {"xytext": (-7, -4), "ha": "right", "va": "center", "rotation": 30, "rotation_mode": "anchor"}
+        beside = below if curve.color == COLORS["settled"] else {"xytext": (4, 4)}
         for x, y, text in curve.points:
             axes.annotate(text, (x, y), textcoords="offset points", fontsize=7, color=curve.color, **beside)
     own = form.release[OURS]["settled"]

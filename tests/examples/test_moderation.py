@@ -43,9 +43,11 @@ def serving(event: str, *commands: list[str]) -> Iterator[list[dict[str, str]]]:
             run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
             stack.enter_context(run)
             stack.enter_context(killed_after(run.kill))
-            stack.callback(run.terminate)
             logs.append(queue.Queue())
-            threading.Thread(target=_follow, args=(run, logs[-1]), daemon=True).start()
+            reader = threading.Thread(target=_follow, args=(run, logs[-1]), daemon=True)
+            reader.start()
+            stack.callback(reader.join, PATIENCE)  # before the pipe is closed
+            stack.callback(run.terminate)
         yield [_wait_for(event, log) for log in logs]
 
 

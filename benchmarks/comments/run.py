@@ -5,6 +5,7 @@ computes batches of tokens that are there already, without HTTP and without a to
 """
 
 import asyncio
+import math
 import os
 import statistics
 import subprocess
@@ -146,7 +147,7 @@ def comments_tables(report: CommentsReport) -> list[Table]:
             "comments/s": lambda x: format_number(x.rate),
             "p50 (ms)": lambda x: format_number(x.p50_ms),
             "p99 (ms)": lambda x: format_number(x.p99_ms),
-            "ours / best of the other": lambda x: format_ratio(x.ratio),
+            "ours / best of the other": lambda x: format_ratio(x.ratio) if math.isfinite(x.ratio) else "not measured",
         },
         left=0,
     )

@@ -80,7 +80,9 @@ class CalibrateCommand:
         ),
     ] = 0.01
     gold: GoldOptions
-    delta: Annotated[float, _option("Largest loss of streaming EM against a full restart on every word.")] = 0.01
+    delta: Annotated[float, _option("Largest loss of streaming EM, a share, against a full restart on every word.")] = (
+        0.01
+    )
     epsilon: Annotated[float, _option("Probability that the loss, or any share, is larger.")] = 0.05
     unit: Annotated[
         Literal["sequence", "document"] | None,

@@ -94,7 +94,10 @@ def flags_of(settings: type, select: Select | None = None) -> Iterator[inspect.P
             if select is not None:
                 default = select.defaults.get(field.name, default)
             name = _flag_name(field.name, info)
-            yield _keyword(name, _describe(name, {name: hints[field.name]}), default)
+            annotation = _describe(name, {name: hints[field.name]})
+            if select is not None and isinstance(select.defaults.get(field.name), list):
+                get_args(annotation)[1].show_default = ",".join(select.defaults[field.name])  # not the dataclass's
+            yield _keyword(name, annotation, default)
 
 
 def build_settings(settings: type, values: Mapping[str, Any], select: Select | None = None) -> Any:

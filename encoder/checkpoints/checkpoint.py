@@ -276,6 +276,15 @@ def add_start_rows(
     return np.concatenate(tables), np.concatenate(scales)
 
 
+def _fits_start(stored: Mapping[str, NDArray[Any]], config: HybridConfig) -> bool:
+    """Tell whether the rows of first tokens can be made; what does not fit is named by the checks of all weights."""
+    width, start = config.table_width, stored[_START]
+    fits = stored["word.int8"].shape == (config.vocab_size, width) and stored["word.scale"].shape == (
+        config.vocab_size,
+    )
+    return fits and start.shape == (width,) and bool(np.isfinite(start).all())
+
+
 def save_checkpoint(
     folder: Path, config: HybridConfig, weights: Mapping[str, Any], tokenizer: Tokenizer, *, eight_bits: bool = False
 ) -> None:
@@ -333,7 +342,7 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
             f"checkpoint {folder}: model.safetensors has numbers other than float16, float32 and int8"
         ) from error
     try:
-        if config.segment_starts:
+        if config.segment_starts and _fits_start(stored, config):
             words = add_start_rows(stored["word.int8"], stored["word.scale"], stored[_START])
             stored["word.int8"], stored["word.scale"] = words
         weights = StoredWeights(stored)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as torch_save
 
 from encoder.checkpoints.checkpoint import (
@@ -103,6 +103,20 @@ def test_rows_of_first_tokens_are_made_of_the_others(tmp_path: Path) -> None:
     with safe_open(tmp_path / "a" / "model.safetensors", "numpy") as file:
         assert file.get_slice("word.int8").get_shape()[0] == rows
     assert load_checkpoint(str(tmp_path / "a")).identity() == given.identity()
+
+
+@pytest.mark.parametrize("change", ["shape", "nan", "missing"])
+def test_a_mark_that_does_not_fit_is_refused(change: str, tmp_path: Path) -> None:
+    given = wide_checkpoint(segment_starts=True)
+    width = given.config.table_width
+    save_checkpoint(tmp_path, given.config, dict(given.weights), given.tokenizer)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["start"]
+    if change != "missing":
+        weights["start"] = np.full(width + (change == "shape"), np.nan if change == "nan" else 0, np.float16)
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"do not fit|lacks 'start'"):
+        load_checkpoint(str(tmp_path))
 
 
 def test_rows_keep_their_own_scale() -> None:

@@ -36,4 +36,23 @@ def test_products_by_tiles_are_those_by_vectors() -> None:
 
 def test_a_python_that_cannot_start_is_no_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert not tile_registers._try_apart()
+    assert tile_registers._try_apart() is None
+
+
+def test_a_trial_that_does_not_end_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HEARKEN_CACHE_DIR", str(tmp_path))
+    for answer, agree in ((None, False), (True, True)):
+        monkeypatch.setattr(tile_registers, "_try_apart", lambda given=answer: given)
+        tile_registers.tiles_agree.cache_clear()
+        assert tile_registers.tiles_agree() is agree
+    tile_registers.tiles_agree.cache_clear()
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_the_trial_asks_for_the_registers_itself(permitted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux takes the permission away from a program that is started anew."""
+    asked: list[str] = []
+    monkeypatch.setattr(tile_trial, "can_use_tiles", lambda: (asked.append("permission"), permitted)[1])
+    monkeypatch.setattr(tile_trial, "compare_products", lambda: (asked.append("products"), True)[1])
+    assert tile_trial.try_tiles() is permitted
+    assert asked == ["permission", "products"][: 1 + permitted]

@@ -75,7 +75,8 @@ def tiles_agree() -> bool:
 
     The microkernel is proven on an emulation of the instructions. A processor or a virtual machine that does otherwise,
     or ends the process, must cost speed and nothing else; so `TRIAL` runs once in a process of its own. Its answer is
-    kept in the cache folder, for these sources and this processor.
+    kept in the cache folder, for these sources and this processor. A trial that could not run or did not end gives no
+    answer: vectors are used, and the next start tries again.
     """
     machine = " ".join((llvmlite.binding.get_host_cpu_name(), *sorted(compiled_features())))
     digest = blake2b(f"{digest_sources(TRIAL)} {machine}".encode(), digest_size=8).hexdigest()
@@ -84,18 +85,22 @@ def tiles_agree() -> bool:
         kept = path.read_bytes()
     except OSError:
         kept = b""
-    if kept not in (_AGREES, _DIFFERS):
-        kept = _AGREES if _try_apart() else _DIFFERS
-        write_cached(path, kept)
-    return kept == _AGREES
+    if kept in (_AGREES, _DIFFERS):
+        return kept == _AGREES
+    agree = _try_apart()
+    if agree is not None:
+        write_cached(path, _AGREES if agree else _DIFFERS)
+    return bool(agree)
 
 
-def _try_apart() -> bool:
+def _try_apart() -> bool | None:
+    """Run the trial; None if it could not run, or did not end."""
     command = [sys.executable, "-m", TRIAL]
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "check": False}
     try:
-        return subprocess.run(command, capture_output=True, timeout=_TRIAL_SECONDS, check=False).returncode == 0
+        return subprocess.run(command, timeout=_TRIAL_SECONDS, **options).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
-        return False
+        return None
 
 
 @operation

@@ -64,25 +64,15 @@ def find_spans(
     if not reading.spans:
         return []
     words = word_extents(text) if times else []
-    bounds = np.array([span[:2] for span in reading.spans], np.int64)  # (spans, 2)
-    starts: list[int] = reading.starts[bounds[:, 0]].tolist()
-    ends: list[int] = reading.ends[bounds[:, 1] - 1].tolist()
     confidence: list[list[float]] = reading.confidence(reading.spans).tolist()
+    start_time = end_time = first_speaker = None
     found = []
-    for start, end, (_, _, label), (stable, sure) in zip(starts, ends, reading.spans, confidence, strict=True):
-        start_time, end_time, first_speaker = _span_times(words, times, start, end)
+    for start, end, (_, _, label), (stable, sure) in zip(*reading.extents(), reading.spans, confidence, strict=True):
+        if words:
+            start_time, end_time, first_speaker = _span_times(words, times, start, end)
+        who = first_speaker or speaker
         found.append(
-            TaggedSpan(
-                start,
-                end,
-                label,
-                round(stable, 4),
-                start_time,
-                end_time,
-                first_speaker or speaker,
-                channel,
-                round(sure, 4),
-            )
+            TaggedSpan(start, end, label, round(stable, 4), start_time, end_time, who, channel, round(sure, 4))
         )
     return found
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from stream.labelling.labeller import Growth, Labelling
 from stream.messages.types import Revision
@@ -65,7 +66,7 @@ class SegmentJob:
         ]
 
 
-class UpdateChange(NamedTuple):
+class UpdateChange(msgspec.Struct, frozen=True, gc=False):
     """Effect of an update on the words of one pass."""
 
     words: int

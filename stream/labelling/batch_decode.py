@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ class SegmentScores:
         return len(ranges) == 1 and ranges[0][0] == self.rows[0].first
 
 
-class DecodedSegment(NamedTuple):
+class DecodedSegment(msgspec.Struct, frozen=True):
     """Result of decoding one segment."""
 
     words: LabelledWords

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ RestartKind = Literal["none", "append", "local", "full"]
 """Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""
 
 
-class PlanWork(NamedTuple):
+class PlanWork(msgspec.Struct, frozen=True, gc=False):
     """Work that one plan computed."""
 
     kind: RestartKind = "none"
@@ -29,7 +30,7 @@ class PlanWork(NamedTuple):
     """Tokens that went through the tail, including those of other segments that were computed again."""
 
 
-class Growth(NamedTuple):
+class Growth(msgspec.Struct, frozen=True, gc=False):
     """Difference between a reading and the previous one of its segment, whose text the new one continues."""
 
     arrived: int

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from stream.messages.word_times import Times, word_extents
 from stream.revisions.span_diff import TaggedSpan
 
 
-class LabelFlips(NamedTuple):
+class LabelFlips(msgspec.Struct, frozen=True, gc=False):
     """Number of labels of old words that changed, because of the input or the model (docs/measuring.md)."""
 
     input: int

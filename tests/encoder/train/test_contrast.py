@@ -18,7 +18,16 @@ from encoder.train.data.text import read_source
 
 LISTS = read_contrast_lists().lists
 LEAST = {
-    **{"negated": 70, "mention": 70, "counter": 60, "quoted": 60, "friendly": 60, "insult_told": 50, "reclaimed": 40},
+    **{
+        "negated": 70,
+        "denied": 40,
+        "mention": 70,
+        "counter": 60,
+        "quoted": 60,
+        "friendly": 60,
+        "insult_told": 50,
+        "reclaimed": 40,
+    },
     **{"denial": 50, "game_rude": 60, "jargon": 60, "swearing": 60, "technical": 60, "subjects": 50, "meetings": 40},
 }
 """Templates of kinds that need more than others, because a word alone decides least there."""
@@ -84,6 +93,26 @@ def test_claims_about_groups_stand_on_both_sides(messages: list[ContrastMessage]
     for name in ("dehumanising", "threatening", "excluding", "belittling", "stereotyping"):
         claims = [re.escape(re.sub(r"[<>]|\{.*?\} ", "", x)) for x in LISTS[name]]
         assert 0.25 < harmless_share(messages, f"({'|'.join(claims)})") < 0.7, name
+
+
+def test_a_negation_decides_nothing_alone(messages: list[ContrastMessage]) -> None:
+    """Denied claims have no negation where the claim has one, and hate often begins with a denial."""
+    negation = re.compile(r"\b(no|not|never|nobody|none|nothing|neither|\w+n't)\b", re.IGNORECASE)
+    shares = {
+        side: sum(bool(negation.search(x.text)) for x in found) / len(found)
+        for side, found in (
+            ("hateful", [x for x in messages if x.side == "hateful"]),
+            ("denied", [x for x in messages if x.kind == "denied"]),
+            ("hate that denies", [x for x in messages if x.kind == "denial"]),
+        )
+    }
+    assert shares["hateful"] > 0.4
+    assert 0.5 < shares["denied"] < 0.95
+    assert shares["hate that denies"] > 0.7
+    denied = {x.text.lower() for x in messages if x.kind == "denied"}
+    for part in ("belong here", "can be trusted", "should be allowed", "don't ", "aren't ", "should never be "):
+        assert any(part in x for x in denied), part
+    assert not any(re.search("(?:don't|not) (?:belong here|welcome here|really human)", x) for x in denied)
 
 
 def test_hateful_messages_mostly_have_no_swear_word_and_length_tells_nothing(messages: list[ContrastMessage]) -> None:

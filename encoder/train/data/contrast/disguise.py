@@ -104,7 +104,12 @@ _MORE_KINDS: dict[str, Callable[[str], str]] = {
 _TRIES = 20
 """Kinds that are tried, since not every kind changes every word."""
 _COMMON = frozenset(
-    ["about", "after", "again", "also", "always", "been", "before", "being", "could", "does", "don", "ever", "every", "from", "goes", "have", "here", "into", "just", "like", "more", "most", "much", "never", "only", "other", "over", "said", "same", "says", "should", "some", "still", "such", "than", "that", "their", "them", "then", "there", "these", "they", "this", "those", "very", "want", "were", "what", "when", "where", "which", "while", "will", "with", "would", "your", "shut"]
+    re.split(
+        r"\s+",
+        "about after again also always been before being could does don ever every from goes have here into just like "
+        "more most much never only other over said same says should some still such than that their them then there "
+        "these they this those very want were what when where which while will with would your shut",
+    )
 )
 """Words that nobody disguises."""
 _SHOWN = re.compile(r"(?<![\w'’@/.-])[A-Za-z]{3,}(?![\w'’@/-]|\.\w)")

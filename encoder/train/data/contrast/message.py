@@ -82,6 +82,9 @@ class _MessageFiller:
         self._rng = rng
         self._lists = read_contrast_lists().lists
         self._identities = rng.sample(self._lists["identities"], 2)
+        self._opposites = [
+            (known, opposite) for known, _, opposite in (x.partition("|") for x in self._lists["opposites"])
+        ]
         self._slur = rng.choice(self._lists["slurs"])
         self._values: dict[str, str] = {}
 
@@ -103,9 +106,22 @@ class _MessageFiller:
         if kind == "swear":
             return f"<{self._rng.choice(self._lists['swears'])}>"
         if kind + number not in self._values:
-            name = self._rng.choice(_CLAIMS) if kind == "claim" else _LISTS.get(kind, kind)
-            self._values[kind + number] = self._rng.choice(self._lists[name])
+            self._values[kind + number] = self._draw(kind)
         return _SLOT.sub(self._value, self._values[kind + number])
+
+    def _draw(self, kind: str) -> str:
+        if kind not in ("claim", "unclaim"):
+            return self._rng.choice(self._lists[_LISTS.get(kind, kind)])
+        claim = self._rng.choice(self._lists[self._rng.choice(_CLAIMS)])
+        return claim if kind == "claim" else self._negate(claim) or self._draw(kind)
+
+    def _negate(self, claim: str) -> str:
+        """Give the opposite of a claim; "" if there is none."""
+        claim = claim.strip("<>")
+        pairs = [pair for pair in self._opposites if claim.startswith(pair[0])]
+        longest = max((len(known) for known, _ in pairs), default=0)
+        ends = [opposite + claim[longest:] for known, opposite in pairs if len(known) == longest]
+        return self._rng.choice(ends) if ends else ""
 
 
 def _make_plural(noun: str) -> str:

@@ -5,6 +5,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from encoder.tokenizer.cleaning import SKIPPED, clean_text
+from encoder.tokenizer.rude_words import RUDE_WORDS
+
 TWO_WORDS = 0.3
 """Share of the messages with disguises that have two disguised words."""
 INSIDE = 0.6
@@ -155,6 +158,11 @@ def _can_hide(word: str, rude: frozenset[str]) -> bool:
     return word not in _COMMON and any(x in "aeiou" for x in word[1:])
 
 
+def _is_misread(word: str, hidden: str) -> bool:
+    """Tell whether a word that is not rude is read as a rude one when disguised, such as "area" as "ar**"."""
+    return word not in RUDE_WORDS and clean_text(hidden).replace(SKIPPED, "").lower() in RUDE_WORDS
+
+
 def _replace_words(
     text: str, spans: Spans, words: list[re.Match[str]], kind: str
 ) -> tuple[str, Spans, tuple[tuple[int, int], ...]]:
@@ -163,7 +171,7 @@ def _replace_words(
     for found in words:
         hidden = (_MORE_KINDS.get(kind) or KINDS[kind])(found[0].lower())
         hidden = hidden[0].upper() + hidden[1:] if found[0][0].isupper() and hidden[0].isascii() else hidden
-        if hidden == found[0]:
+        if hidden == found[0] or _is_misread(found[0].lower(), hidden):
             continue
         shown += text[end : found.start()] + hidden
         places.append((len(shown) - len(hidden), len(shown)))

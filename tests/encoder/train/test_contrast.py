@@ -84,7 +84,7 @@ def test_identities_and_swear_words_tell_nothing_of_themselves(messages: list[Co
     shares = [harmless_share(messages, x) for x in identities]
     assert 0.45 < sum(shares) / len(shares) < 0.6
     assert all(0.25 < x < 0.8 for x in shares)
-    for words, least, most in ((set(LISTS["swears"]), 0.4, 0.75), ({"idiot", "bastard", "bitch", "shit"}, 0.4, 0.8)):
+    for words, least, most in ((set(LISTS["swears"]), 0.4, 0.75), ({"idiot", "bastard", "bitch", "shit"}, 0.3, 0.75)):
         for word in words:
             assert least < harmless_share(messages, word) < most, word
 
@@ -110,7 +110,7 @@ def test_a_negation_decides_nothing_alone(messages: list[ContrastMessage]) -> No
     assert 0.5 < shares["denied"] < 0.95
     assert shares["hate that denies"] > 0.7
     templates = [x for x in read_message_templates() if x.kind == "denied"]
-    denied = {draw_message(x, random.Random(seed)).text.lower() for x in templates for seed in range(40, 60)}
+    denied = {draw_message(x, random.Random(f"{x} {n}")).text.lower() for x in templates for n in range(20)}
     for part in ("belong here", "can be trusted", "should be allowed", "don't ", "aren't ", "should never be "):
         assert any(part in x for x in denied), part
     assert not any(re.search("(?:don't|not) (?:belong here|welcome here|really human)", x) for x in denied)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from encoder.train.data.numbers import say_number
 from encoder.train.data.pii.locales import LISTS, fill_shape
 from encoder.train.data.pii.personal import MONTHS, make_date
-from encoder.train.data.pii.persons import faker_of, fold_accents
-from encoder.train.data.pii.value import Value, make_code, make_fixed, make_name, make_web, split_words
+from encoder.train.data.pii.persons import faker_of
+from encoder.train.data.pii.value import Value, fold_accents, make_code, make_fixed, make_name, make_web, split_words
 
 _WEEKDAYS = split_words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+_DUMMIES = split_words("""
+    127.0.0.1 0.0.0.0 255.255.255.0 255.255.255.255 224.0.0.1 2.6.15.4 10.04.4.1 1.2.3.4.5 6.06.1.2 3.10.0.514
+""")
 
 
 def cardinal(number: int) -> str:
@@ -31,6 +34,8 @@ class ImpersonalData:
             return make_code("", fill_shape(self._rng.choice(LISTS.impersonal[slot]), self._rng))
         if slot in _LISTED:
             return Value("", "name", *_shown(self._rng.choice(_LISTED[slot])))
+        if slot in _SIGNED:
+            return make_web("", self._rng.choice(LISTS.words[slot]))
         return _DRAWN[slot](self)
 
     def hotline(self) -> Value:
@@ -136,6 +141,10 @@ class ImpersonalData:
                 name += f" {rng.choice(LISTS.company_ends)}"
         return make_name("", name)
 
+    def dummy(self) -> Value:
+        """Address of no machine, or a version that looks like one."""
+        return make_code("", self._rng.choice(_DUMMIES), "ip")
+
     def expiry(self) -> Value:
         """Month and year at which a card ends."""
         month, year = self._rng.randint(1, 12), self._rng.randint(26, 34)
@@ -203,6 +212,8 @@ def _shown(text: str) -> tuple[str, tuple[str, ...]]:
     return value.written, value.parts
 
 
+_SIGNED = ("host", "package", "path", "nick", "docpage")
+"""Slots whose names have digits and signs."""
 _LISTED: dict[str, tuple[str, ...]] = {
     "famous": LISTS.famous,
     "city": LISTS.cities,
@@ -210,6 +221,7 @@ _LISTED: dict[str, tuple[str, ...]] = {
     "publicplace": LISTS.public_places,
     "weekday": _WEEKDAYS,
     "month": MONTHS,
+    **{slot: names for slot, names in LISTS.words.items() if slot not in _SIGNED},
 }
 _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "hotline": ImpersonalData.hotline,
@@ -223,6 +235,7 @@ _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "date": ImpersonalData.date,
     "stamp": ImpersonalData.stamp,
     "company": ImpersonalData.company,
+    "dummy": ImpersonalData.dummy,
     "expiry": ImpersonalData.expiry,
     "count": ImpersonalData.count,
     "quantity": ImpersonalData.quantity,
@@ -232,5 +245,5 @@ _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "measure": ImpersonalData.measure,
     "room": ImpersonalData.room,
 }
-IMPERSONAL_SLOTS = frozenset((*LISTS.impersonal, *_LISTED, *_DRAWN))
+IMPERSONAL_SLOTS = frozenset((*LISTS.impersonal, *LISTS.words, *_LISTED, *_DRAWN))
 """Names of the slots without personal data."""

@@ -19,7 +19,11 @@ STRETCHES = 0.35
 """Share of the dialogues without personal data that go on with others of that kind, up to three."""
 AMID = 0.12
 """Share of the dialogues with personal data before or after which there is talk without it."""
-RARE = frozenset(split_words("card iban account national_id passport plate medical ip url username person.spelled"))
+RARE = frozenset(
+    split_words(
+        "card iban account national_id licence passport plate medical ip url username postcode dob person.spelled"
+    )
+)
 """Slots whose templates are drawn more often, since few templates have them."""
 
 
@@ -63,7 +67,7 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
 def _weigh(template: DialogueTemplate) -> int:
     if _asks(template):
         return 1
-    return (1 + 2 * len(template.slots & RARE)) * (2 if template.domain.endswith(RECORDS) else 1)
+    return (1 + 2 * len(template.slots & RARE)) * (3 if template.domain == RECORDS else 1)
 
 
 def _asks(template: DialogueTemplate) -> bool:

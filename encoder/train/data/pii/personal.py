@@ -164,8 +164,9 @@ class PersonalData:
                 [rng.choice(LISTS.hobbies), "with", first],
             )
         )
-        page = rng.choice(([], [], ["/"], ["/", rng.choice(("blog", "cv", "photos", "me"))]))
-        return make_web("url", start, *own, ".", rng.choice(LISTS.top_domains), *page)
+        page = rng.choice(([], [], ["/", rng.choice(("blog", "cv", "photos", "me"))]))
+        value = make_web("url", start, *own, ".", rng.choice(LISTS.top_domains), *page)
+        return value._replace(written=f"{value.written}/") if start and not page and rng.random() < 0.3 else value
 
     def card(self, person: Person) -> Value:
         """Number of a payment card, with its check digit."""

@@ -18,6 +18,7 @@ from encoder.model.config import ConfigError
 from encoder.train.config import AugmentConfig, TextSource, read_train_config
 from encoder.train.data.augment import speak
 from encoder.train.data.numbers import ONES, TENS
+from encoder.train.data.pii.addresses import AddressData
 from encoder.train.data.pii.dialogue import FORMS, RECORDS, Dialogue, PersonalSpan, draw_dialogue
 from encoder.train.data.pii.generate import generate_dialogues
 from encoder.train.data.pii.locales import LISTS
@@ -159,10 +160,39 @@ def test_templates_are_many_and_negatives_carry_no_span(dialogues: list[Dialogue
     assert len({x.turns for x in templates}) == len(templates)
     assert all(1 <= len(x.turns) <= 6 for x in templates)
     hard = [x for x in dialogues if x.domain.startswith("hard_")]
-    assert 0.2 < len(hard) / len(dialogues) < 0.4
+    assert 0.32 < len(hard) / len(dialogues) < 0.38
+    assert max(len(x.template.split(", ")) for x in hard) > 2  # long stretches
     assert not any(turn.spans for x in hard for turn in x.turns)
     spanless = {name for x in dialogues if not any(turn.spans for turn in x.turns) for name in x.template.split(", ")}
     assert spanless <= {x.name for x in templates if not x.personal}
+
+
+def test_a_written_block_of_an_address_has_its_postcode_and_a_line_of_its_own_does_not() -> None:
+    rng = random.Random(4)
+    blocks = [AddressData("en_US", rng, faker_of("en_US")).block() for _ in range(1500)]
+    lines = [x for x in blocks if "\n" in x]
+    assert sum(re.search(r"\D\d{4,5}$", x) is not None for x in lines) / len(lines) > 0.2
+    regions = (*LISTS.regions, *LISTS.countries, "AA", "AE", "AP")
+    plain_lines = [
+        x for x in blocks if "\n" not in x and not any(re.search(rf"[ ,]{re.escape(y)}\b", x) for y in regions)
+    ]
+    assert plain_lines
+    assert not any(re.search(r"[^\W\d] \d{5}$", x) for x in plain_lines if "Box" not in x)
+
+
+def test_names_keep_their_accents_in_writing_alone(dialogues: list[Dialogue]) -> None:
+    names = [(x.form, text) for x, text, span in spans_of(dialogues) if span.label == "person"]
+    assert any(form == "written" and not text.isascii() for form, text in names)
+    assert all(text.isascii() for form, text in names if form in ("words", "digits"))
+
+
+def test_what_is_said_after_a_value_is_no_part_of_it(dialogues: list[Dialogue]) -> None:
+    thinking = ("let me see", "hang on", "hold on", "what was it")
+    assert any(
+        turn.text[span.end :].strip().startswith(thinking) for x in dialogues for turn in x.turns for span in turn.spans
+    )
+    whole = [text for x, text, _ in spans_of(dialogues) if "two turns" not in x.styles]
+    assert not any(text.endswith(thinking) for text in whole)
 
 
 def test_a_seed_gives_the_same_dialogues_in_every_process() -> None:

@@ -126,8 +126,8 @@ class FinalScore:
         self.right += _count_right(text.spans, spans, alike)
         self.found += len(spans)
         self.gold += len(text.spans)
-        whole = [join_addresses(text.text, x) for x in (text.spans, spans)]
-        counts = (_count_right(*whole, alike), len(whole[1]), len(whole[0]))
+        gold, found = (join_addresses(text.text, x) for x in (text.spans, spans))
+        counts = (_count_right(gold, found, alike), len(found), len(gold))
         self.joined = [a + b for a, b in zip(self.joined, counts, strict=True)]
         personal, covered = _personal(text), _marked(text.text, spans)
         clear = sum(a and not b for a, b in zip(personal, covered, strict=True))

@@ -94,8 +94,9 @@ class _NameFiller:
         for _ in range(20):
             value, *short = self._rng.choice(slot_values(kind)).split("|")
             # slots of a value are drawn anew, and are no others of the document
-            whole = _NameFiller(self._rng).fill(value)
-            brief = self._rng.choice(short) if short else whole
+            inner = _NameFiller(self._rng)
+            whole = inner.fill(value)
+            brief = inner.fill(self._rng.choice(short)) if short else whole
             whole, brief = (f"\x02{label}\x05{x}\x03" if label else x for x in (whole, brief))
             if not {whole, brief} & {*self._values.values(), *self._short.values()}:
                 break

@@ -19,8 +19,8 @@ from encoder.train.data.pii.persons import Person, draw_person
 NameForm = Literal["written", "lower", "capitals"]
 _WORDING = re.compile(r"\[([^\[\]]*)\]")
 _ARTICLE = re.compile(r"\b([Aa])\(n\)(?= +(?:\x02\w+\x05)?(\w))")
-_TWICE = re.compile(r"(\b(?:the|an?|our|my|your|this|a\(n\))) (\x02\w+\x05)the ", re.IGNORECASE)
-"""An article before a name that brings its own."""
+_TWICE = re.compile(r"(\b(?:the|an?|our|my|your|this|a\(n\)) |\()(\x02\w+\x05)the ", re.IGNORECASE)
+"""An article or a bracket before a name that brings its own article."""
 _MARK = re.compile(r"(\x02\w+\x05|\x03)")
 _PARTICLES = ("van der", "van", "de", "de la", "von", "al-", "bin", "di", "da")
 _CELTIC = ("O'Neil", "O'Brien", "O'Connor", "O'Hara", "D'Angelo", "McKay", "MacLeod", "McAllister", "D'Souza", "O'Shea")
@@ -73,7 +73,7 @@ class _NameFiller:
         while _WORDING.search(text):
             text = _WORDING.sub(lambda found: self._rng.choice(found[1].split("|")), text)
         filled = NAME_SLOT.sub(self._value, LITERAL.sub("\x02\\1\x05\\2\x03", text))
-        filled = _TWICE.sub(r"\1 \2", filled)
+        filled = _TWICE.sub(r"\1\2", filled)
         return _ARTICLE.sub(lambda found: found[1] + "n" * (found[2] in "aeiouAEIOU"), filled)
 
     def _value(self, slot: re.Match[str]) -> str:

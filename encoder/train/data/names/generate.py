@@ -57,8 +57,9 @@ def tag_turn(turn: NameTurn) -> tuple[tuple[str, ...], tuple[str, ...]]:
     tags = ["O"] * len(words)
     for start, end, label in turn.spans:
         inside = [i for i, (a, b, _) in enumerate(words) if a < end and b > start]
-        kept = trim_span(texts, TagSpan(inside[0], inside[-1] + 1, label))
-        for i in range(kept.start, kept.end) if kept else ():
+        whole = TagSpan(inside[0], inside[-1] + 1, label)
+        kept = trim_span(texts, whole) or whole  # "Will" is no function word where a template calls it a name
+        for i in range(kept.start, kept.end):
             tags[i] = ("B-" if i == kept.start else "I-") + label
     return texts, tuple(tags)
 

@@ -20,7 +20,8 @@ NAME_SLOT = re.compile(r"\{([a-z_]+)(\d?)(?:\.([a-z]+))?\}")
 LITERAL = re.compile(rf"\{{({'|'.join(LABELS)})=([^{{}}]+)\}}")
 NUMBERS = {
     "goals": (0, 4), "goals_b": (0, 4), "set_won": (6, 7), "set_lost": (0, 5), "rank": (1, 40), "count": (12, 90),
-    "hundreds": (110, 980), "day": (1, 28), "modern": (1990, 2026), "past": (1790, 1989), "recent": (1950, 2026), "short_year": (10, 29),
+    "hundreds": (110, 980), "day": (1, 28), "modern": (1990, 2026), "past": (1790, 1989), "recent": (1950, 2026),
+    "short_year": (10, 29),
     "hour": (1, 12), "minute": (10, 59), "late_hour": (13, 23), "version": (2, 15), "month_number": (10, 12),
     "points": (70, 130), "points_b": (70, 130),
 }  # fmt: skip

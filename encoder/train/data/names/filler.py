@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from encoder.train.data.names.templates import (
@@ -19,6 +20,7 @@ from encoder.train.data.pii.persons import Person, draw_person
 NameForm = Literal["written", "lower", "capitals"]
 _WORDING = re.compile(r"\[([^\[\]]*)\]")
 _ARTICLE = re.compile(r"\b([Aa])\(n\)(?= +(?:\x02\w+\x05)?(\w))")
+_NAME = re.compile(r"\x02(?!time)\w+\x05")
 _TWICE = re.compile(r"(\b(?:the|an?|our|my|your|this|a\(n\)) |\()(\x02\w+\x05)the ", re.IGNORECASE)
 """An article or a bracket before a name that brings its own article."""
 _MARK = re.compile(r"(\x02\w+\x05|\x03)")
@@ -43,20 +45,24 @@ class NamedText(NamedTuple):
 
     style: str
     template: str
-    """Its style, and the number in the style's file."""
+    """Its style, and the numbers in the style's file."""
     form: NameForm
     turns: tuple[NameTurn, ...]
 
 
-def draw_named_text(template: NameTemplate, rng: random.Random) -> NamedText:
-    """Fill a template in, in a form by chance."""
-    style = read_name_lists().styles[template.style]
+def draw_named_text(templates: Sequence[NameTemplate], rng: random.Random) -> NamedText:
+    """Fill templates of one style in, one after the other, in a form by chance; names return in the later ones."""
+    first = templates[0]
+    style = read_name_lists().styles[first.style]
     shares = (1 - style.lower - style.capitals, style.lower, style.capitals)
     forms: tuple[NameForm, ...] = ("written", "lower", "capitals")
     form = rng.choices(forms, shares)[0]
     filler = _NameFiller(rng)
-    turns = tuple(_read_turn(_drop_articles(filler.fill(turn), template.style), form) for turn in template.turns)
-    return NamedText(template.style, f"{template.style} {template.number}", form, turns)
+    turns: list[NameTurn] = []
+    for template in templates:
+        turns += [_read_turn(_drop_articles(filler.fill(turn), first.style), form) for turn in template.turns]
+        filler.end_template()
+    return NamedText(first.style, f"{first.style} {' '.join(str(x.number) for x in templates)}", form, tuple(turns))
 
 
 class _NameFiller:
@@ -67,6 +73,13 @@ class _NameFiller:
         self._values: dict[str, str] = {}
         self._short: dict[str, str] = {}
         self._people: dict[str, Person] = {}
+        self._known: set[str] = set()
+
+    def end_template(self) -> None:
+        """Forget times and plain words, and keep names, which may be short from now on."""
+        self._values = {key: value for key, value in self._values.items() if _NAME.search(value)}
+        self._short = {key: self._short[key] for key in self._values}
+        self._known = {*self._values, *(PEOPLE + number for number in self._people)}
 
     def fill(self, text: str) -> str:
         """Give the text with values, in marks where they have a label."""
@@ -83,7 +96,8 @@ class _NameFiller:
         key = kind + number
         if key not in self._values:
             self._values[key], self._short[key] = self._draw(kind)
-        return self._short[key] if part == "short" else self._values[key]
+        short = part == "short" or (key in self._known and self._rng.random() < 0.5)
+        return self._short[key] if short else self._values[key]
 
     def _draw(self, kind: str) -> tuple[str, str]:
         """Draw a value that no other slot of the kind has, and a short form of it."""
@@ -107,6 +121,8 @@ class _NameFiller:
             self._people[number] = _draw_name(self._rng)
         person = self._people[number]
         title = ""
+        if not part and PEOPLE + number in self._known:
+            part = self._rng.choice(("", "first", "last"))
         if part == "first":
             name = person.first
         elif part == "last":

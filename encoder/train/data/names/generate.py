@@ -13,6 +13,10 @@ from encoder.train.data.sequence import TextSequence, keep_template
 
 PLAIN = 0.3
 """Share of the documents without any name or time."""
+MORE = 0.3
+"""Probability that another template of the style follows in the same document, with the same names."""
+MOST = 4
+"""Templates of a document at most."""
 _CLITIC = r"['’](?:s|m|re|ve|ll|d)\b"
 _WORD = re.compile(
     rf"(?:[A-Za-z]\.){{2,}}|{_CLITIC}|\d+(?:[.,:/-]\d+)+\b|\w+\.(?=\s+[A-Z]\w)(?<=\b[A-Z]\.)|"
@@ -47,7 +51,11 @@ def generate_named_texts(count: int, seed: int, fold: str = "", without_fold: st
         rng = random.Random(f"{seed} {fold} {number}")
         side = sides[rng.random() >= PLAIN]
         (style,) = rng.choices([*side], [styles[x].weight * min(1.0, len(side[x]) / 6) for x in side])
-        yield draw_named_text(rng.choice(side[style]), rng)
+        templates = [rng.choice(side[style])]
+        while len(templates) < MOST and rng.random() < MORE:
+            more = rng.choice(sides[rng.random() >= PLAIN].get(style, side[style]))
+            templates += [] if more in templates else [more]
+        yield draw_named_text(templates, rng)
 
 
 def tag_turn(turn: NameTurn) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -87,7 +87,7 @@ class _NameFiller:
             text = _WORDING.sub(lambda found: self._rng.choice(found[1].split("|")), text)
         filled = NAME_SLOT.sub(self._value, LITERAL.sub("\x02\\1\x05\\2\x03", text))
         filled = _TWICE.sub(r"\1\2", filled)
-        return _ARTICLE.sub(lambda found: found[1] + "n" * (found[2] in "aeiouAEIOU"), filled)
+        return _ARTICLE.sub(lambda found: found[1] + "n" * (found[2] in "aeioAEIO"), filled)
 
     def _value(self, slot: re.Match[str]) -> str:
         kind, number, part = slot.groups()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from encoder.train.data.convention import FUNCTION_WORDS
 from encoder.train.data.names.templates import (
     LITERAL,
     NAME_SLOT,
@@ -140,6 +141,8 @@ class _NameFiller:
 def _draw_name(rng: random.Random) -> Person:
     """Draw somebody of any country; some have an initial, a particle or an apostrophe."""
     person = draw_person(rng.choice(LISTS.name_locales), rng)
+    while not FUNCTION_WORDS.isdisjoint({person.first.lower(), person.last.lower()} - {"will"}):
+        person = draw_person(rng.choice(LISTS.name_locales), rng)  # "Do" and "So" are surnames, but hardly ever
     first, last = person.first, person.last
     chance = rng.random()
     if chance < 0.05:

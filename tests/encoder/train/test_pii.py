@@ -22,10 +22,10 @@ from encoder.train.data.pii.dialogue import FORMS, RECORDS, Dialogue, PersonalSp
 from encoder.train.data.pii.generate import generate_dialogues
 from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.personal import PERSONAL_SLOTS, PersonalData
-from encoder.train.data.pii.persons import Person, draw_person, faker_of, fold_accents
+from encoder.train.data.pii.persons import Person, draw_person, faker_of
 from encoder.train.data.pii.speech import NATO, Speech
 from encoder.train.data.pii.templates import DialogueTemplate, TemplateTurn, read_templates
-from encoder.train.data.pii.value import LABELS, make_code
+from encoder.train.data.pii.value import LABELS, fold_accents, make_code
 from encoder.train.data.sequence import TextSequence, hash_text, keep_template
 from encoder.train.data.text import read_source
 
@@ -140,7 +140,7 @@ def test_spoken_text_has_no_capital_and_no_punctuation(dialogues: list[Dialogue]
                 assert re.fullmatch(r"[a-z' ]+", turn.text), turn
             elif dialogue.form == "digits" and "typed" not in dialogue.styles:
                 assert re.fullmatch(r"[a-z0-9' ]+", turn.text), turn
-            assert "  " not in turn.text
+            assert not re.search(r"\S  ", turn.text)  # lines of an address may be indented
             assert turn.text == turn.text.strip()
 
 
@@ -223,7 +223,7 @@ def test_a_source_keeps_what_where_selects() -> None:
     only = {"locale": ("en_IE",), "form": ("words", "digits")}
     read = read_source(TextSource(generate="pii", count=60, where=only))
     assert 0 < len(read) < len(read_source(TextSource(generate="pii", count=60)))
-    assert not any(re.search(r"[A-Z.,?!]", " ".join(x.words)) for x in read)
+    assert not any(re.search(r"[A-Z?!]", " ".join(x.words)) for x in read)
     assert TextSource(generate="pii", count=1, where=only).name() == "pii words digits en_IE"
 
 
@@ -275,7 +275,7 @@ def national_id_holds(locale: str, number: str) -> bool:
 def test_check_digits_hold(seed: int, locale: str) -> None:
     data = PersonalData(locale, random.Random(seed))
     card = plain(data.draw("card", NOBODY).written)
-    assert len(card) in (15, 16)
+    assert len(card) in (12, 13, 14, 15, 16, 19)
     assert luhn(card) == 0
     assert mod_97("".join(data.draw("iban", NOBODY).parts)) == 1
     number = plain(data.draw("national_id", NOBODY).written).upper()
@@ -290,7 +290,7 @@ def test_values_are_ascii_and_their_parts_are_their_letters_and_digits(seed: int
     data = PersonalData(locale, rng)
     value = data.draw(slot, draw_person(locale, rng))
     assert value.label in LABELS
-    assert value.written.isascii() or slot == "address.lines"
+    assert value.written.isascii() or slot.startswith(("address", "place", "person"))
     assert "".join(value.parts).isascii()
     if value.kind != "date":
         assert plain("".join(value.parts)) == plain(fold_accents(value.written))

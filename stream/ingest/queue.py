@@ -140,13 +140,18 @@ class Intake:
         Empty if the session is not active.
         """
         received = self._sessions.active.get(session)
-        return received.segments if received else {}
+        if received is None:
+            return {}
+        if received.saved is not None:
+            with self._lock:  # another thread must not decode them too, and replace what this one has changed
+                return received.segments
+        return received.segments
 
     @property
     def open_segment_count(self) -> int:
         """Number of open segments of all sessions."""
         with self._lock:
-            return sum(len(session.open_segments()) for session in self._sessions.active.values())
+            return sum(session.open_count for session in self._sessions.active.values())
 
     @property
     def waiting(self) -> int:

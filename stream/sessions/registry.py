@@ -177,7 +177,7 @@ class SessionRegistry:
 
     def _compare_formats(self, saved: SavedSession, result: StepResult) -> None:
         """Report number formats other than ours of the engine that last wrote the session."""
-        newest = max(saved.segments.values(), key=lambda x: x.seq, default=None)
+        newest = saved.segments.find_newest()
         found = {} if newest is None else {name: x.number_format for name, x in newest.labels.items()}
         differences = {
             FormatDifference(tagger, here, there)

@@ -376,7 +376,7 @@ def test_without_faker_the_error_says_what_to_install(monkeypatch: pytest.Monkey
         ('path = "x.conll"\ngenerate = "pii"\ncount = 5', "either a `path` or `generate"),
         ('generate = "pii"', "needs a `count`"),
         ('generate = "pii"\ncount = -1', "needs a `count`"),
-        ('generate = "names"\ncount = 5', "names"),
+        ('generate = "places"\ncount = 5', "places"),
         ('path = "x.conll"\ncount = 5', "belong to `generate`"),
         ('path = "x.conll"\nfold = "0/5"', "belong to `generate`"),
         ('generate = "pii"\ncount = 5\nfold = "5/5"', "must be"),

@@ -40,7 +40,7 @@ def faker_of(locale: str) -> "Faker":
         from faker import Faker
     except ImportError as error:
         raise ConfigError(
-            "training data: generate = \"pii\" draws its values with Faker: pip install 'hearken[train]'"
+            "training data: generated text draws its names with Faker: pip install 'hearken[train]'"
         ) from error
     return Faker(locale, use_weighting=False)
 

@@ -116,3 +116,23 @@ def test_an_engine_without_a_governor_never_hurries(crowd):
     _, taken = feed(taken_over(), GROWS[0])
     crowd["crowded"] = False
     assert feed(taken_over(), GROWS[0])[1] == taken
+
+
+def test_what_stood_before_a_preview_does_not_stand_after_it(crowd):
+    """An evicted session has a segment much longer than the window, and its beginning is rewritten meanwhile."""
+    words = ["anna", "went", "to", "rome", "and", "met", "bob"] * 8
+    before, after = " ".join(words), " ".join(["bob", *words[::-1]])
+    readings = []
+    for crowded in (True, False):
+        engine = Engine(tiny_tagger(max_sessions=1), Always(), governor=Governor(1e9))
+        feed(engine, *SAID[:2], update("c", before), update("c", f"{before} she"), first=0)
+        feed(engine, update("x", "she met bob", "other"), first=4)  # evicts the session
+        crowd["crowded"] = crowded
+        feed(engine, update("c", after), first=5)
+        crowd["crowded"] = False
+        feed(engine, update("c", f"{after} and"), first=6)
+        (reading,) = engine._sessions.active["s"].readings["c"]
+        readings.append(reading)
+    hasty, calm = readings
+    assert hasty.labels.tolist() == calm.labels.tolist()
+    assert hasty.probability == pytest.approx(calm.probability, abs=1e-4)

@@ -108,6 +108,7 @@ class Engine:
             self.promises,
         )
         self.redactor = self._sessions.redactor = redactor
+        self.pricing.may_hurry = redactor is None  # what is released of a label without its context stays released
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
         self.rules = rules
@@ -242,7 +243,9 @@ class Engine:
     def _schedule(self, result: StepResult) -> list[SegmentJob]:
         """Take waiting operations; those that need no labelling are applied at once."""
         jobs = []
-        for operation in self.intake.take_operations(self._token_budget, self._sessions.missing_tokens):
+        operations = self.intake.take_operations(self._token_budget, self._sessions.missing_tokens)
+        self.pricing.crowded = self.intake.crowded
+        for operation in operations:
             try:
                 if isinstance(operation, Write):
                     session = self._sessions.activate_session(operation.session, result)

@@ -123,6 +123,11 @@ def is_surely_plain(text: str) -> bool:
     return short < 3
 
 
+def is_plain_alone(run: str) -> bool:
+    """Tell whether a short run between two spaces is plain, and part of no disguise whatever stands before it."""
+    return not (len(run) <= 3 and _is_single(run)) and (len(run) < 3 or _is_plain_run(run))
+
+
 def last_cut(text: str, most: int) -> int:
     """Give the last place up to `most` on both sides of which a text is cleaned independently.
 

@@ -1,7 +1,7 @@
 """Share of disguised rude words that a tagger finds, of those that it finds undisguised, by kind of disguise.
 
-Harmless words in the same disguises tell whether it is the word that is found or the disguise; made-up training messages
-hold none of them. Each word is put into sentences and sent through `hearken tag` as closed segments, plain and
+Harmless words in the same disguises tell whether it is the word that is found or the disguise; made-up messages
+for training hold none of them. Each word is put into sentences and sent through `hearken tag` as closed segments, plain and
 disguised. A word counts as found if a span touches it. The words of the list whose disguises are undone
 (`encoder.tokenizer.rude_words`) and others are reported apart: nothing is promised for the latter.
 """
@@ -23,14 +23,8 @@ _WORDS = """
 WORDS = _WORDS.split()
 FRAMES = ["you are such a {}", "shut up you {}", "what a {} he is", "nobody likes you, {}, go away", "{} all of you"]
 
-HARMLESS = ["guitar", "pillow", "blanket", "dolphin", "pepper", "umbrella", "lantern", "orchard", "velvet", "camera"]
-HARMLESS_FRAMES = [
-    "the {} is on page nine",
-    "have you seen my {}?",
-    "i like this {}",
-    "we talked about a {}",
-    "{}, please",
-]
+HARMLESS = ["guitar", "pillow", "blanket", "dolphin", "pepper", "umbrella", "lantern", "orchard", "velvet", "saddle"]
+HARMLESS_FRAMES = ["the {} is on page nine", "have you seen my {}?", "{}, please"]
 
 
 class KindScore(msgspec.Struct, frozen=True):

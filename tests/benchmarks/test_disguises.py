@@ -25,7 +25,8 @@ def test_every_kind_is_counted_and_listed_words_are_found_nearly_as_often_as_pla
     for score in scores:
         assert 0 < score["of"] <= listed
         assert score["found"] >= 0.85 * score["of"], score
-        assert 0 < score["flagged_harmless"] <= score["of_harmless"] == len(HARMLESS) * len(HARMLESS_FRAMES)
+        assert score["of_harmless"] == len(HARMLESS) * len(HARMLESS_FRAMES)
+    assert 0 < sum(x["flagged_harmless"] for x in scores) < sum(x["of_harmless"] for x in scores)
 
 
 def test_no_harmless_word_that_is_measured_was_trained_in_disguise():

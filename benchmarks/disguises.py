@@ -1,8 +1,8 @@
 """Share of disguised rude words that a tagger finds, of those that it finds undisguised, by kind of disguise.
 
 Harmless words in the same disguises tell whether it is the word that is found or the disguise; made-up messages
-for training hold none of them. Each word is put into sentences and sent through `hearken tag` as closed segments, plain and
-disguised. A word counts as found if a span touches it. The words of the list whose disguises are undone
+for training hold none of them. Each word is put into sentences and sent through `hearken tag` as closed segments,
+plain and disguised. A word counts as found if a span touches it. The words of the list whose disguises are undone
 (`encoder.tokenizer.rude_words`) and others are reported apart: nothing is promised for the latter.
 """
 

@@ -95,10 +95,18 @@ class Engine:
         """Fates of published spans, and the evidence against what is promised of them."""
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
-        policy = self.pricing.apply_to(policy)
+        self._policy = policy
+        """Before pricing."""
+        self._emission = emission
         self._thresholds = thresholds or ScoreThresholds()
         self._sessions = SessionRegistry(
-            self.tagger_names, self.labeller, policy, remember_segments, self._thresholds, self.promises, self.pricing
+            self.tagger_names,
+            self.labeller,
+            self.pricing.apply_to(policy),
+            remember_segments,
+            self._thresholds,
+            self.promises,
+            self.pricing,
         )
         self.redactor = self._sessions.redactor = redactor
         self.pricing.may_defer &= redactor is None  # what is released for want of a context stays released
@@ -162,6 +170,25 @@ class Engine:
         """
         self.intake.restore(session, saved, self._now if now is None else now)
         self._now = self._now if now is None else now
+
+    def make_sibling(self, budget: Budget | None = None) -> "Engine":
+        """Make an engine that labels as this one does, with the same taggers in memory and nothing else in common.
+
+        Its sessions take room in the same cache until they end. The two may not step at the same time.
+
+        Args:
+            budget: limits the restarts of the sibling, which has no governor.
+        """
+        redactor = self.redactor
+        return Engine(
+            self.labeller,
+            self._policy,
+            emission=self._emission,
+            thresholds=self._thresholds,
+            budget=budget,
+            redactor=redactor and redactor.make_sibling(),
+            rules=self.rules,
+        )
 
     @property
     def score_thresholds(self) -> dict[str, dict[str, float]]:

@@ -71,7 +71,7 @@ def run_scale(settings: ScaleSettings, progress: ReportProgress, tell: Callable[
     """
     tune_interpreter()
     engine = EngineSettings(tagger=list(settings.taggers), policy=settings.policy, stability="low")
-    heartbeat = ServiceSettings(broker=settings.broker or "").heartbeat_seconds
+    heartbeat = ServiceSettings(broker=settings.broker or "localhost:9092").heartbeat_seconds
     run = f"hearken-scale-{uuid.uuid4().hex[:8]}"
     progress("sessions are labelled, to have states", 0.0)
     models = make_models(build_engine(engine), settings.minutes)

@@ -114,7 +114,7 @@ def test_no_word_is_settled_without_the_context(crowd):
         crowd["crowded"] = crowded
         feed(engine, GROWS[0])
         (reading,) = engine._sessions.active["s"].readings["c"]
-        stable.append(reading.end_of_stable(0, 0.0))
+        stable.append(reading.stable_run(0, 0.0)[1])
     assert stable == [0, 2]
 
 

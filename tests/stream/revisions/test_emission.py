@@ -295,15 +295,3 @@ def test_a_shown_span_stays_until_its_words_change_or_their_labels_are_sure(hist
             flipped = [i for i in words if labels.get(i) != (gone.label, i == words[0])]
             assert emission.wait is not None or all(found.stability[i] >= np.float32(emission.change) for i in flipped)
         assert all(x in [y.id for y in spans] for x in [y.id for y in difference.retracted])
-
-
-@given(histories(), st.integers(0, 3))
-def test_what_the_tagger_found_is_published_when_so_many_words_follow(history, wait):
-    for _, (_, found), difference in followed(Emission(show=1, change=1, wait=wait), history)[:-1]:
-        starts, ends = found.starts.tolist(), found.ends.tolist()
-        far = [x for x in found.spans if len(starts) - x[1] >= wait]
-        published = {(x.start, x.end, x.label) for x in difference.spans}
-        before = [(x.start, x.end) for x in difference.spans if x.end > (ends[-1 - wait] if wait < len(ends) else 0)]
-        for first, end, label in far:
-            place = starts[first], ends[end - 1]
-            assert (*place, label) in published or any(overlap(place, x) for x in before)

@@ -98,7 +98,7 @@ class SessionPool:
         return limit
 
     def _is_done(self, plan: SegmentPlan) -> bool:
-        return plan.done and plan.session.next_pass(plan) is None
+        return plan.done and (plan.closes is None or plan.session.next_pass(plan) is None)
 
     def _step(self, steps: list[tuple[SegmentPlan, Pass]]) -> None:
         if not steps:
@@ -110,7 +110,7 @@ class SessionPool:
         for (plan, one), first, end in zip(steps, bounds[:-1], bounds[1:], strict=True):
             plan.session.record_pass(plan, one, scores.logits[first:end])
             self._lru.move_to_end(plan.session)
-            self.work.appended += len(one.tokens)
+        self.work.appended += sum([len(one.tokens) for one in passes])
         self.work.computed += bounds[-1]
         self.work.flops += flops
         self.work.passes += len(steps)

@@ -171,7 +171,7 @@ class SessionEncoder:
             replayed = current.segment if isinstance(current.segment, SlotSpan) else None
             tokens = replayed.segment.tokens if replayed else plan.segment.tokens
             chosen = current.next_pass(len(tokens), current.first if replayed else plan.requested_restart)
-            if not current.start:
+            if not current.start and self._spans:
                 self._spans = []  # re-anchored
             if chosen is not None:
                 end, restart = chosen

@@ -8,6 +8,7 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
+from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.span_diff import Difference
@@ -31,6 +32,7 @@ class SessionRegistry:
         remember_segments: int,
         thresholds: ScoreThresholds,
         promises: PromiseWatch,
+        pricing: RestartPricing,
     ) -> None:
         self._taggers = taggers
         self._remember_segments = remember_segments
@@ -38,6 +40,7 @@ class SessionRegistry:
         self._policy = policy
         self._thresholds = thresholds
         self._promises = promises
+        self._pricing = pricing
         self.redactor: Redactor | None = None
         """Set once, before the first session; None if nothing is redacted."""
         passes = zip(labeller.passes, labeller.precisions, strict=True)
@@ -66,13 +69,21 @@ class SessionRegistry:
                 session.restore_labels(self._labeller, self._policy, saved)
         return session
 
-    def missing_tokens(self, name: str) -> int:
-        """Estimate the tokens of a session that have to be computed before anything new of it."""
-        session = self.active.get(name)
+    def missing_tokens(self, operation: Operation) -> int:
+        """Estimate the tokens that have to be computed for an operation beyond its new text.
+
+        Where an open segment need not wait for its closed context (`RestartPricing.allow_context`), it is the rest of
+        the segment.
+        """
+        name = operation.session
+        session, saved = self.active.get(name), self.restored.get(name)
         if session is not None:
-            return session.labels.missing_tokens
-        saved = self.restored.get(name)
-        return 0 if saved is None else sum(map(len, saved.contexts)) // 4
+            missing = session.labels.missing_tokens
+        else:
+            missing = 0 if saved is None else sum(map(len, saved.contexts)) // 4
+        if isinstance(operation, Write) and not operation.final and self._pricing.may_defer:
+            return min(missing, len(operation.text) // 4)
+        return missing
 
     def apply_operation(self, operation: Operation, result: StepResult) -> None:
         """Apply an operation that needs no labelling; a `Write` only if it does not change the text."""
@@ -177,7 +188,7 @@ class SessionRegistry:
 
     def _compare_formats(self, saved: SavedSession, result: StepResult) -> None:
         """Report number formats other than ours of the engine that last wrote the session."""
-        newest = max(saved.segments.values(), key=lambda x: x.seq, default=None)
+        newest = saved.segments.find_newest()
         found = {} if newest is None else {name: x.number_format for name, x in newest.labels.items()}
         differences = {
             FormatDifference(tagger, here, there)

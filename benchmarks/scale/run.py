@@ -43,7 +43,7 @@ class ScaleSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[int, ...]
     """Sizes of groups of which one member leaves."""
     worker_speakers: int
-    """Live speakers that a worker carries through Kafka on an idle machine (`python -m benchmarks kafka`), for the model;
+    """Live speakers that a worker carries through Kafka on an idle machine (`benchmarks kafka`), for the model;
     0: half of what the engine alone was measured to carry."""
     load: float
     seconds: float

@@ -107,8 +107,11 @@ class SessionPool:
         flops = self.encoder.flops(passes)
         scores = self.encoder.step(passes)
         bounds = scores.starts.tolist()
+        read = 0
         for (plan, one), first, end in zip(steps, bounds[:-1], bounds[1:], strict=True):
-            plan.session.record_pass(plan, one, scores.logits[first:end])
+            words = len(one.words.last) if one.words is not None else 0
+            plan.session.record_pass(plan, one, scores.logits[first:end], scores.words[read : read + words])
+            read += words
             self._lru.move_to_end(plan.session)
             self.work.appended += len(one.tokens)
         self.work.computed += bounds[-1]

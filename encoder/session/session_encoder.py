@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.runtime.interface import NO_WORDS_READ
 from encoder.runtime.passes import Pass
 from encoder.session.closed_context import ClosedContext, ClosedSegment, SlotPosition, SlotSpan, WindowRules
 from encoder.session.context_codec import load_context, save_context
@@ -179,7 +180,8 @@ class SessionEncoder:
                 assert self.slot is not None
                 begin = current.end + shift
                 given = self._mark_start(tokens[begin : end + shift], begin)
-                return Pass(self.slot, current.end, given, current.window, restart)
+                words = None if replayed else plan.choose_words(shift, end + shift, restart + shift)
+                return Pass(self.slot, current.end, given, current.window, restart, words)
             if replayed:
                 self._spans.append(replayed)
                 self._current = None
@@ -196,8 +198,10 @@ class SessionEncoder:
         marked[0] += self._rules.start_mark
         return marked
 
-    def record_pass(self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32]) -> None:
-        """Record the scores (k, columns) of a pass that `next_pass` chose."""
+    def record_pass(
+        self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32], words: NDArray[np.float32] = NO_WORDS_READ
+    ) -> None:
+        """Record the scores (k, columns) of a pass that `next_pass` chose, and the words that it read."""
         current = self._current
         assert current is not None
         end = one.keep + len(one.tokens)
@@ -209,6 +213,7 @@ class SessionEncoder:
             shift = current.first - current.start
             last = end + shift
             plan.add_scores(one.restart + shift, last, current.first_restartable + shift, logits)
+            plan.add_words(words)
             if last == plan.segment.count:  # only the last pass of a plan gets there
                 self._finish(plan, current)
         else:

@@ -26,10 +26,11 @@ def device_tagger(checkpoint: Checkpoint, max_sessions: int) -> Tagger:
     """A tagger on the device, in float32."""
     from encoder.runtime.gpu.encoder import DeviceEncoder
 
-    encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=max_sessions, number_format="float32")
+    heads = make_heads(checkpoint)
+    encoder = DeviceEncoder(checkpoint, DEVICE, heads, max_sessions=max_sessions, number_format="float32")
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, make_heads(checkpoint))
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
 
 
 def some(examples: int) -> settings:

@@ -18,12 +18,13 @@ TESTS = (
     "tests/stream/labelling/test_device.py",
     "tests/stream/engine/test_device_engine.py",
 )
+_PLUGINS = ("no:cacheprovider", "pytest_asyncio.plugin", "pytest_timeout", "xdist")
 _TESTS_SHARE = 0.45
 """Share of the time that the tests may take."""
 
 
 def main() -> int:
-    """Run everything; returns 0 if all was correct, 1 if not, 2 if there is no GPU."""
+    """Run everything; returns 0 if all was correct and worked, 1 if not, 2 if there is no GPU."""
     options = _read_options()
     ends_at = time.monotonic() + options.seconds
     options.out.mkdir(parents=True, exist_ok=True)
@@ -35,8 +36,7 @@ def main() -> int:
         print("there is no GPU here; --check runs everything under Triton's interpreter", file=sys.stderr)
         return 2
     correct = options.no_tests or _run_tests(options.out, options.check, options.seconds * _TESTS_SHARE)
-    _measure(options, ends_at)
-    return 0 if correct else 1
+    return 0 if _measure(options, ends_at) and correct else 1
 
 
 def _read_options() -> argparse.Namespace:
@@ -55,13 +55,17 @@ def _read_options() -> argparse.Namespace:
 
 def _run_tests(out: Path, check: bool, seconds: float) -> bool:
     """Run the tests of the device path in a process of their own; tells whether all passed in time."""
-    began, log = time.monotonic(), out / "tests.txt"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, *([] if check else ["--gpu"])]
+    began, log = time.monotonic(), out / "correctness.txt"
+    plugins = [part for name in _PLUGINS for part in ("-p", name)]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "-o", "filterwarnings=default", *TESTS]
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # those of a strange machine are not for us
+    if not check:
+        command.append("--gpu")
     print(f"correctness: {' '.join(TESTS)}", flush=True)
     with log.open("w") as file:
         try:
             code = subprocess.run(
-                command, stdout=file, stderr=subprocess.STDOUT, timeout=seconds, check=False
+                command, env=environment, stdout=file, stderr=subprocess.STDOUT, timeout=seconds, check=False
             ).returncode
         except subprocess.TimeoutExpired:
             code = -1
@@ -74,7 +78,8 @@ def _run_tests(out: Path, check: bool, seconds: float) -> bool:
     return not code
 
 
-def _measure(options: argparse.Namespace, ends_at: float) -> None:
+def _measure(options: argparse.Namespace, ends_at: float) -> bool:
+    """Run the bench; tells whether every part worked."""
     from benchmarks.device.run import run_device_bench
     from encoder.tagger import load_tagger
 
@@ -89,7 +94,10 @@ def _measure(options: argparse.Namespace, ends_at: float) -> None:
         tagger = load_tagger(options.tagger, device="cuda", max_sessions=max(counts))
         words, policy = options.words, options.policy
     repeats = 1 if options.check else options.repeats
-    run_device_bench(tagger, counts, words, policy, repeats, out=options.out, ends_at=ends_at, tiny=options.check)
+    report = run_device_bench(
+        tagger, counts, words, policy, repeats, out=options.out, ends_at=ends_at, tiny=options.check
+    )
+    return not report.failed
 
 
 if __name__ == "__main__":

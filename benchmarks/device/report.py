@@ -106,6 +106,8 @@ class DeviceReport(msgspec.Struct, kw_only=True):
     kernels: list[KernelRow] = []
     skipped: list[str] = []
     """Parts that were not measured because the time was up."""
+    failed: dict[str, str] = {}
+    """Parts that failed, with the error."""
 
     def aims(self) -> list[Aim]:
         """Compare the figures with the aims."""

@@ -5,6 +5,7 @@ cover it without a device.
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -85,10 +86,20 @@ def run_device_bench(
                 report.skipped.append(name)
                 console().print(f"{name}: not measured, the time is up")
             else:
-                print_tables([measure()])
+                _show(name, measure, report)
             if out is not None:
                 save_json(out, "device", report)
     return report
+
+
+def _show(name: str, measure: Callable[[], Table], report: DeviceReport) -> None:
+    """Measure a part and show its table; a part that fails is told, and the others go on."""
+    try:
+        print_tables([measure()])
+    except Exception as error:
+        report.failed[name] = f"{type(error).__name__}: {error}"
+        traceback.print_exc()
+        console().print(f"{name}: failed: {report.failed[name]}")
 
 
 def _parts(stage: DeviceSetup, report: DeviceReport, counts: Sequence[int], repeats: int, tiny: bool) -> Iterator[Part]:

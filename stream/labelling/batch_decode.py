@@ -124,6 +124,9 @@ def _find_read_words(
         None if there are none.
     """
     rows, found, count = np.full(len(parts), -1, np.int64), [], 0
+    some = next((x for part in parts for x in part.encoder_passes), None)
+    if some is None or some.words is None:  # the encoder reads no words
+        return rows, None
     for i, part in enumerate(parts):
         read = next((x.read for x in reversed(part.encoder_passes) if x.ranges), None)
         first = segments[i, FIRST]

@@ -18,7 +18,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 FORMATS = [torch.float32, torch.float16] if INTERPRETED else [torch.float32, torch.float16, torch.bfloat16]
 """The interpreter's products of bfloat16 are garbage."""
-EXAMPLES = 1 if INTERPRETED else 20
+EXAMPLES = 1 if INTERPRETED else 5
 """How many times as many examples as the interpreter has the time for."""
 
 

@@ -293,6 +293,24 @@ def growth(
 
 
 @app.command()
+def step(
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    sessions: Annotated[int, typer.Option(min=1, help="Live sessions, each saying a word a step.")] = 64,
+    policy: PolicyOption = DEFAULT_POLICY,
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 120,
+    out: OutOption = None,
+) -> None:
+    """Processor time of a word by part of a step: the layers of the encoder, and all the code around them."""
+    from benchmarks.growth.step_parts import measure_parts, parts_tables
+    from consumers.common.gc_tuning import tune_interpreter
+
+    tune_interpreter()
+    with usage_errors(), show_progress("step") as progress:
+        rows = measure_parts(tagger, policy, sessions, steps, progress)
+    show_report(parts_tables(rows), out, "step", rows)
+
+
+@app.command()
 def report(
     out: Annotated[Path, typer.Option(help="Folder with performance.md, whose blocks are rewritten; also for plots.")],
     tagger: TaggerOption = DEFAULT_TAGGER,

@@ -12,7 +12,7 @@ import msgspec
 from benchmarks.harness.tables import Table, make_table
 from benchmarks.harness.tag_command import tag_alone
 from encoder.tokenizer.rude_words import RUDE_WORDS
-from tests.encoder.tokenizer.disguise_kinds import KINDS, disguise
+from encoder.train.data.contrast.disguise import KINDS, disguise
 
 _WORDS = """
     stupid idiot moron shit fuck bitch asshole bastard dickhead faggot scumbag loser pathetic ugly trash garbage

@@ -144,20 +144,24 @@ class KernelCache(_Cache):  # type: ignore[misc]
 class _CompileListener(_Listener):  # type: ignore[misc]
     """Notes the functions that numba compiles."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Callable[[int], None]) -> None:
         self.names: list[str] = []
+        self._shown = shown
 
     def on_start(self, happened: Any) -> None:
-        pass
+        self._shown(len(self.names))
 
     def on_end(self, happened: Any) -> None:
         self.names.append(happened.data["dispatcher"].py_func.__qualname__)
 
 
 @contextmanager
-def count_compiled() -> Iterator[list[str]]:
-    """Note the names of functions that are compiled inside the block, in this process, in the list that it is given."""
-    listener = _CompileListener()
+def count_compiled(shown: Callable[[int], None] = lambda count: None) -> Iterator[list[str]]:
+    """Note the names of functions that are compiled inside the block, in this process, in the list that it is given.
+
+    `shown` is told at the start of each how many were compiled before it.
+    """
+    listener = _CompileListener(shown)
     with _install_listener("numba:compile", listener):
         yield listener.names
 

@@ -45,7 +45,7 @@ def _repainted(report: "RedactionReport") -> "Table":
 def _final(report: "RedactionReport") -> "Table":
     heads = (
         "texts", "exact F1", "recall of characters, %", "texts with a leak, %", "plain words covered, %",
-        "words per 1,000 without", "spans per 1,000",
+        "words per 1,000 without", "spans per 1,000", "F1, addresses joined",
     )  # fmt: skip
     table = make_table("set", "found by", right=heads, title="final texts")
     for data, form in ((x.data, form) for x in report.sets for form in x.forms):

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,9 @@ def make_table(*left: str, right: Iterable[str], title: str | None = None) -> "T
     from rich.table import Column, Table
 
     return Table(*left, *(Column(head, justify="right") for head in right), title=title)
+
+
+COMPILED = "kernels for this processor (later starts find them)"
 
 
 @contextmanager
@@ -60,6 +63,34 @@ def show_loading(what: str, log: bool = True) -> Iterator[None]:
         progress.add_task(f"loading {what}", total=None)
         yield
     write_cached(file, f"{time.monotonic() - begun:.1f}".encode())
+
+
+@contextmanager
+def show_compiling() -> Iterator[Callable[[int], None]]:
+    """Give a function to call whenever a kernel begins to be compiled, with the number of those that are done.
+
+    From the first call on, a terminal shows on standard error how many are done; where there is none, one line is
+    logged.
+    """
+    if not sys.stderr.isatty():
+        import structlog
+
+        told: list[int] = []
+
+        def tell(done: int) -> None:
+            if not told:
+                structlog.get_logger().info("compiling", what=COMPILED)
+            told.append(done)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None, visible=False)
+        yield lambda done: progress.update(task, description=f"compiling {COMPILED}: {done} done", visible=True)
 
 
 def _read_seconds(file: Path) -> float | None:

@@ -28,6 +28,7 @@ from consumers.recordings.jsonl import RecordedMessage, read_recording
 from consumers.recordings.replay import send_recording
 from consumers.runtime.engine_factory import build_engine
 from consumers.runtime.serve import stopped_by_signals
+from consumers.runtime.warm import warm_engine
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
 
@@ -63,6 +64,7 @@ class Demo:
         recording = list(read_recording(self.file or SAMPLE))
         with stopped_by_signals() as stop:
             engine = await asyncio.to_thread(build_engine, self.engine)
+            await asyncio.to_thread(warm_engine, engine, stop.is_set)
             configure_logging("warning")
             console = Console()
             async with open_broker(self.broker) as address:

@@ -45,8 +45,10 @@ async def _serve_http(
     with listener, stopped_by_signals() as stop:
         engine = await asyncio.to_thread(make_engine)
         from consumers.http.frontend import HttpFrontend  # slow to import
+        from consumers.runtime.warm import warm_engine
         from stream.engine.worker import Worker
 
+        await asyncio.to_thread(warm_engine, engine, stop.is_set)
         log_loaded(engine)
         worker = Worker(engine)
         front = HttpFrontend(http, worker, spans=spans)

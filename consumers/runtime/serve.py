@@ -87,7 +87,8 @@ async def serve_until_signal(
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
-    HTTP is available from when the tagger is loaded until all of that is done, so health can be asked throughout.
+    HTTP is available from when the tagger is loaded and its kernels are compiled until all of that is done, so health
+    can be asked throughout.
 
     `make_engine` is called in a thread; `format` is that of the records, as `--format` has it; `member` is this worker
     among several; `tracing` records spans.
@@ -99,6 +100,10 @@ async def serve_until_signal(
     """
     with stopped_by_signals(member.slot.stop_pipe if member else None) as stop, _bound(http, member) as listener:
         engine = await asyncio.to_thread(make_engine)
+        if member is None:  # else the supervisor has done it
+            from consumers.runtime.warm import warm_engine  # slow to import
+
+            await asyncio.to_thread(warm_engine, engine, stop.is_set)
         tune_interpreter()
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)

@@ -73,6 +73,9 @@ def serve_many(
     listeners = [bind_worker_port(http, worker) for worker in range(count)]
     engine = make_engine()
     _import_early(http)
+    from consumers.runtime.warm import warm_engine  # slow to import
+
+    warm_engine(engine)
     tune_interpreter()
     log_loaded(engine, workers=count)
 

@@ -1,7 +1,9 @@
-"""Filling the cache folder: what labelling on this processor compiles and packs, done before it is needed.
+"""Compiling and packing before it is needed: of an engine that is about to serve, and of the cache folder.
 
-The sample interview is labelled under every kind of restart policy, with sessions that are edited, evicted from memory
-by a restart and restored, so that every kernel meets every type of argument that it meets live.
+The sample interview is labelled, with sessions that are edited, evicted from memory by a restart and restored, so that
+every kernel meets every type of argument that it meets live. What serves does so under its own restart policy, before
+it takes the first record: else the first updates would wait for seconds. `hearken warm` does so under every kind of
+policy.
 """
 
 import os
@@ -11,22 +13,51 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import structlog
+
+from consumers.common.console import show_compiling
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import DEFAULT_POLICY, EngineSettings
 from consumers.formats.decode import decode_message
-from consumers.runtime.engine_factory import build_engine
+from consumers.runtime.engine_factory import build_engine, warn_of_cache
 from encoder.cache_folder import VARIABLE, cache_folder, write_failure
 from encoder.kernel_cache import count_compiled
 from stream.engine.engine import Engine
 from stream.ingest.schedule import LONG_TOKENS
 from stream.messages.types import Delete, End, Message, Update
+from stream.overload.budget import Budget
 from stream.sessions.snapshot import Entry, restore_sessions
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "interview.jsonl"
 MESSAGES = 120
+LOW_RATE = 1e6
+"""FLOPs a second, which are spent at once."""
 TOGETHER = 4
 """Messages that are submitted before a step."""
 POLICIES = (DEFAULT_POLICY, "last:3", "entropy:0.5", "stability:0.9", "whether:0.9", "price:0.005", "always", "never")
+
+
+log = structlog.get_logger()
+
+
+def warm_engine(engine: Engine, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Compile, or load from the cache folder, what an engine needs to label, and show it; the engine has no session.
+
+    With a full cache folder it takes some tenths of a second. A failure is logged, and left to the first updates.
+
+    Args:
+        engine: which no other thread may step meanwhile.
+        stopped: whether to end early; asked between steps.
+    """
+    with show_compiling() as shown, count_compiled(shown) as compiled:
+        begun = time.perf_counter()
+        try:
+            _label_sample(engine.make_sibling(), engine.make_sibling(Budget(LOW_RATE)), stopped)
+        except Exception as error:  # serving is more than a quick first update
+            log.warning("warm_up_failed", error=f"{type(error).__name__}: {error}")
+    if compiled:
+        log.info("kernels_compiled", functions=len(compiled), seconds=round(time.perf_counter() - begun, 1))
+    warn_of_cache()
 
 
 def warm_cache(settings: EngineSettings, tell: Callable[[str], None]) -> None:
@@ -42,10 +73,8 @@ def warm_cache(settings: EngineSettings, tell: Callable[[str], None]) -> None:
     with count_compiled() as compiled:
         for policy in POLICIES:
             before, begun = len(compiled), time.perf_counter()
-            budget = (
-                1e-3 if policy == "always" else settings.budget_gflops
-            )  # a budget prices restarts, as overload does
-            words = _label_sample(replace(settings, policy=policy, budget_gflops=budget))
+            engine = build_engine(replace(settings, policy=policy))
+            words = _label_sample(engine, build_engine(replace(settings, policy=policy, budget_gflops=LOW_RATE / 1e9)))
             seconds = time.perf_counter() - begun
             tell(f"{policy:<14}{words} words labelled, {len(compiled) - before} functions compiled, {seconds:.1f} s")
     if (failure := write_failure()) is not None:
@@ -69,16 +98,22 @@ def _refusal(path: Path, reason: str | None) -> OperationFailed:
     return OperationFailed(f"{path} cannot be written: {reason}; set {VARIABLE} to a folder that can")
 
 
-def _label_sample(settings: EngineSettings) -> int:
-    """Label the sample with an engine, and go on with another that restores its sessions; gives the words labelled."""
+def _label_sample(engine: Engine, following: Engine, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Label the sample with an engine, and go on with another that restores its sessions; gives the words labelled.
+
+    The second one should have a low budget: it prices restarts, as overload does.
+    """
     messages = list(enumerate(_sample()))
-    engine = build_engine(settings)
-    entries, words = _run(engine, messages[: MESSAGES // 2])
-    following = build_engine(settings)
-    for session, saved in restore_sessions(entries).items():
-        following.restore(saved, session)
-    _, rest = _run(following, messages[MESSAGES // 2 :])
-    return words + rest
+    try:
+        entries, words = _run(engine, messages[: MESSAGES // 2], stopped)
+        for session, saved in restore_sessions(entries).items():
+            following.restore(saved, session)
+        return words + _run(following, messages[MESSAGES // 2 :], stopped)[1]
+    finally:
+        for one in (engine, following):  # what sessions hold of the cache is free again
+            for session in one.intake.sessions:
+                one.drop(session)
+            one.step()
 
 
 def _sample() -> Iterator[Message]:
@@ -103,14 +138,15 @@ def _sample() -> Iterator[Message]:
     yield End(session=message.session)
 
 
-def _run(engine: Engine, messages: list[tuple[int, Message]]) -> tuple[list[Entry], int]:
+def _run(engine: Engine, messages: list[tuple[int, Message]], stopped: Callable[[], bool]) -> tuple[list[Entry], int]:
     """Step an engine through messages; gives the entries of its state, and the words that it labelled."""
     entries: list[Entry] = []
     words = 0
     for start in range(0, len(messages), TOGETHER):
         for offset, message in messages[start : start + TOGETHER]:
             engine.submit(message, offset)
-        while engine.pending:
+        while engine.pending and not stopped():
+            engine.update_load(0.0)  # a budget prices restarts once it knows the time
             result = engine.step()
             for failure in result.failures:
                 raise failure.error

@@ -55,8 +55,10 @@ _MOST_PARTS = 4
 _ADDRESS = re.compile(r"://|^www\.|@[\w-]+\.\w|\.(?:com|org|net|edu|gov|info|io|co|uk|de|fr|tv)\b", re.IGNORECASE)
 _TWO_NAMES = re.compile(r"[a-z][\-_.‐‑–][A-Z]")
 _TRIPLE = re.compile(r"(.)\1\1")
-_NO_REPETITIONS = frozenset(("assess",))
-"""Words that are a hard word with a doubled letter."""
+_TRIPLE_OR_MORE = re.compile(r"(.)\1\1+")
+_ONLY_WORD_WITH_0_FOR_U = "fuck"
+_NO_REPETITIONS = frozenset(("assess", "rapper", "rappers"))
+"""Words that are a rude word with a doubled letter."""
 _DOUBLED = frozenset(("stupid", "idiot", "idiots", "moron", "morons", "dumb", "pathetic", "imbecile"))
 """Words that are not hard, of which no doubled letter makes another word."""
 _MASKED_TO_ONE_LETTER = frozenset(("fuck", "shit", "cunt", "bitch"))
@@ -67,6 +69,7 @@ _BEFORE_SPELLING = re.compile(
 )
 _LOOKED_AT = 48
 """Characters before single letters in which the announcement of a spelling is sought."""
+_VOWELS = frozenset("aeiou")
 _BEFORE = re.split(" ", " you a i u r ur youre the are is so he she they your my such what go")
 _BEHIND = re.split(" ", " you off him her them this that all it me u head")
 """Words beside a rude word whose letters are set apart, too. They make no name with it, as "nazi" with "a" does."""
@@ -118,6 +121,11 @@ def is_surely_plain(text: str) -> bool:
         if len(run) > 2 and (len(run) > _LONGEST_KEPT or not _is_plain_run(run)):
             return False
     return short < 3
+
+
+def is_plain_alone(run: str) -> bool:
+    """Tell whether a short run between two spaces is plain, and part of no disguise whatever stands before it."""
+    return not (len(run) <= 3 and _is_single(run)) and (len(run) < 3 or _is_plain_run(run))
 
 
 def last_cut(text: str, most: int) -> int:
@@ -222,6 +230,11 @@ def _has_meant_digits(text: str, reading: WordReading, plain: int) -> bool:
     word, actions = reading.word, reading.actions
     if plain < (2 if word.hard or len(word.text) > 4 else 3):
         return False
+    read = list(zip(text, actions, reading.letters, strict=True))
+    if any(x == "0" and letter == "u" for x, _, letter in read) and _ONLY_WORD_WITH_0_FOR_U not in word.text:
+        return False  # "sl0t", "s0ck"
+    if any(a[1] == "d" and b[1] == "r" and a[0] != b[0] for a, b in pairwise(read)):
+        return False  # "c0unt": a digit and the letter behind it are two letters
     return not (text[-1] == "5" and set(actions[:-1]) <= set("lz"))
 
 
@@ -237,11 +250,24 @@ def _has_meant_masks(text: str, reading: WordReading, plain: int) -> bool:
         not word.hard or _TWO_NAMES.search(text) or actions.strip("lacdgr").replace("m", "")
     ):
         return False
+    if _is_mask_between_letters(text, actions) and not (word.hard and len(masks) == 2 and _masks_vowel(reading)):
+        return False  # "p*a*r*i*s" are letters set apart
     if actions[-1] == "m":
         if shown == 1:
             return word.text in _MASKED_TO_ONE_LETTER and (text[0].islower() or text[0] == "F")
         return word.hard and set(text[len(actions.rstrip("m")) :]) <= _END_MASKS and shown * 2 >= length
     return shown >= 2 and len(masks) <= shown + (2 if word.hard else 1)
+
+
+def _is_mask_between_letters(text: str, actions: str) -> bool:
+    """Tell whether the same sign, and one of it, is between all letters."""
+    return len(set(text[1::2])) == 1 and set(actions[1::2]) == {"m"} and "m" not in actions[::2] and len(text) > 4
+
+
+def _masks_vowel(reading: WordReading) -> bool:
+    return any(
+        x == "m" and letter in _VOWELS for x, letter in zip(reading.actions, reading.letters, strict=True) if letter
+    )
 
 
 def _has_meant_separators(text: str, reading: WordReading, plain: int) -> bool:
@@ -264,9 +290,11 @@ def _has_meant_separators(text: str, reading: WordReading, plain: int) -> bool:
 def _has_meant_repetitions(text: str, reading: WordReading, plain: int) -> bool:
     """Letters are repeated: three of a kind, or two where that makes no other word."""
     word, letters = reading.word, "".join(filter(str.isalpha, text.lower()))
+    if _TRIPLE_OR_MORE.sub(r"\1", letters) in _NO_REPETITIONS:
+        return False
     if set(reading.actions) - set("lrzs") or _TRIPLE.search(letters):
         return True
-    return len(word.text) > 3 and letters not in _NO_REPETITIONS and (word.hard or word.text in _DOUBLED)
+    return len(word.text) > 3 and (word.hard or word.text in _DOUBLED)
 
 
 def _add_changes(text: str, apart: list[re.Match[str]], parts: list[str], end: int) -> int:

@@ -81,6 +81,12 @@ class _GrowingArrays:
         """Append the words of `part`, which begins at character `start`, without its first `skip` words."""
         skipped, words, tokens = part.bounds[skip], self.words, self.tokens
         end = words + len(part.starts) - skip
+        if end == words + 1 and len(part.ids) == skipped + 1:  # nearly always: quicker than slices
+            self.ids[tokens] = part.ids[skipped]
+            self.word_start[words], self.word_end[words] = part.starts[skip] + start, part.ends[skip] + start
+            self.word_token[end] = self.tokens = tokens + 1
+            self.words = end
+            return
         self.ids[tokens : tokens + len(part.ids) - skipped] = part.ids[skipped:]
         self.word_start[words:end] = [x + start for x in part.starts[skip:]]
         self.word_end[words:end] = [x + start for x in part.ends[skip:]]
@@ -132,6 +138,12 @@ class IncrementalTokenizer:
         """
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
+        if text.isascii() and before.cleaned is before.text and text.startswith(before.text):
+            start = len(before.text)
+            part = self._runs.split_appended(text[start:])
+            if part is not None:
+                words = len(before.word_start)
+                return _append(before, words, (text, text, text), part, start, 0), words, len(before.ids)
         whole, words, start = self._first_split(before, text)
         return _extend(before, words, whole, self._split(whole[2][start:]), start)
 
@@ -185,9 +197,19 @@ class IncrementalTokenizer:
 
 def _extend(before: Encoded, words: int, whole: _Texts, part: Tokens, start: int) -> tuple[Encoded, int, int]:
     """Keep the first `words` words of `before`; `part`, from character `start` on, is the rest. See `update`."""
-    text, replaced, cleaned = whole
-    tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)
+    text, _, cleaned = whole
+    stood = len(before.word_start)
     same = _count_unchanged_words(before, words, part, start)
+    after = _append(before, words, whole, part, start, same)
+    is_plain = cleaned is text and before.cleaned is before.text
+    if words + same == stood and text.startswith(before.text) and (is_plain or cleaned.startswith(before.cleaned)):
+        return after, stood, len(before.ids)
+    return after, _first_changed_word(before, after, words), _common_ids(before, after, words + same)
+
+
+def _append(before: Encoded, words: int, whole: _Texts, part: Tokens, start: int, same: int) -> Encoded:
+    """Keep the first `words` words of `before`; the first `same` of `part`, from character `start` on, are its next."""
+    tokens, stood = int(before.word_token[words]), len(before.word_start)
     new_words, new_tokens = words + len(part.starts), tokens + len(part.ids)
     buffer = before.buffer
     if words + same < stood or buffer is None or buffer.words != stood or not buffer.fits(new_tokens, new_words):
@@ -197,7 +219,8 @@ def _extend(before: Encoded, words: int, whole: _Texts, part: Tokens, start: int
         )
         buffer.copy_from(before, words + same, tokens + part.bounds[same])
     buffer.append(part, same, start)
-    after = Encoded(
+    text, replaced, cleaned = whole
+    return Encoded(
         text,
         buffer.ids[:new_tokens],
         buffer.word_start[:new_words],
@@ -207,10 +230,6 @@ def _extend(before: Encoded, words: int, whole: _Texts, part: Tokens, start: int
         cleaned,
         replaced,
     )
-    is_plain = cleaned is text and before.cleaned is before.text
-    if words + same == stood and text.startswith(before.text) and (is_plain or cleaned.startswith(before.cleaned)):
-        return after, stood, held
-    return after, _first_changed_word(before, after, words), _common_ids(before, after, words + same)
 
 
 def _count_unchanged_words(before: Encoded, words: int, part: Tokens, start: int) -> int:

@@ -1,6 +1,7 @@
 """Cache of the tokens of common runs: most of what is said has been said before."""
 
 from encoder.tokenizer.base import SubwordModel, Tokens
+from encoder.tokenizer.disguises import is_plain_alone
 
 _CAPACITY = 1 << 15
 """Runs in the cache; when it is full it is emptied, which costs less than tracking which run was used last."""
@@ -25,6 +26,7 @@ class RunCache:
         self._model = model
         self._capacity = capacity
         self._known: dict[str, Tokens] = {}
+        self._appended: dict[str, Tokens] = {}
 
     def split(self, text: str) -> Tokens:
         """Split a text that begins after a boundary, like `SubwordModel.split`."""
@@ -47,6 +49,22 @@ class RunCache:
                     ends += [at + end for end in known.ends]
             at += len(run) + 1
         return Tokens(ids, bounds, starts, ends)
+
+    def split_appended(self, more: str) -> Tokens | None:
+        """Split what comes behind a plain text: a space and a run that is plain whatever that text is.
+
+        None if it is anything else: then it has to be cleaned together with the text before it.
+        """
+        known = self._appended.get(more)
+        if known is None:
+            run = more[1:]
+            one = 0 < len(run) <= _LONGEST_RUN and more[0] == " " and " " not in run
+            if not (one and run.isascii() and run.isprintable() and is_plain_alone(run)):
+                return None
+            if len(self._appended) >= self._capacity:
+                self._appended.clear()
+            known = self._appended[more] = self.split(more)
+        return known
 
     def _split_run(self, run: str) -> Tokens:
         tokens = self._model.split(run)

@@ -15,12 +15,14 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """
 
     path: str = ""
-    generate: Literal["", "pii", "contrast"] = ""
+    generate: Literal["", "pii", "contrast", "names"] = ""
     """Instead of `path`. `pii`: made-up dialogues with labelled personal data (`encoder.train.data.pii`), whose facts
     for `where` are `form`, `locale`, `domain` and `template`. `contrast`: made-up messages, hateful or harmless with
-    the same words (`encoder.train.data.contrast`), whose facts are `form`, `kind`, `side` and `template`."""
+    the same words (`encoder.train.data.contrast`), whose facts are `form`, `kind`, `side` and `template`. `names`:
+    made-up text with labelled names and times (`encoder.train.data.names`), whose facts are `style`, `form` and
+    `template`."""
     count: int = 0
-    """Dialogues or messages that are generated, before `where` selects."""
+    """Dialogues, messages or documents that are generated, before `where` selects."""
     seed: int = 1
     """Of the generator: the same seed gives the same text."""
     fold: str = ""

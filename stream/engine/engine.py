@@ -95,12 +95,20 @@ class Engine:
         """Fates of published spans, and the evidence against what is promised of them."""
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
-        policy = self.pricing.apply_to(policy)
+        self._policy = policy
+        """Before pricing."""
+        self._emission = emission
         self._thresholds = thresholds or ScoreThresholds()
         self._sessions = SessionRegistry(
-            self.tagger_names, self.labeller, policy, remember_segments, self._thresholds, self.promises
+            self.tagger_names,
+            self.labeller,
+            self.pricing.apply_to(policy),
+            remember_segments,
+            self._thresholds,
+            self.promises,
         )
         self.redactor = self._sessions.redactor = redactor
+        self.pricing.may_hurry = redactor is None  # what is released of a label without its context stays released
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
         self.rules = rules
@@ -162,6 +170,25 @@ class Engine:
         self.intake.restore(session, saved, self._now if now is None else now)
         self._now = self._now if now is None else now
 
+    def make_sibling(self, budget: Budget | None = None) -> "Engine":
+        """Make an engine that labels as this one does, with the same taggers in memory and nothing else in common.
+
+        Its sessions take room in the same cache until they end. The two may not step at the same time.
+
+        Args:
+            budget: limits the restarts of the sibling, which has no governor.
+        """
+        redactor = self.redactor
+        return Engine(
+            self.labeller,
+            self._policy,
+            emission=self._emission,
+            thresholds=self._thresholds,
+            budget=budget,
+            redactor=redactor and redactor.make_sibling(),
+            rules=self.rules,
+        )
+
     @property
     def score_thresholds(self) -> dict[str, dict[str, float]]:
         """Thresholds of the text scores, by tagger and name."""
@@ -216,7 +243,9 @@ class Engine:
     def _schedule(self, result: StepResult) -> list[SegmentJob]:
         """Take waiting operations; those that need no labelling are applied at once."""
         jobs = []
-        for operation in self.intake.take_operations(self._token_budget, self._sessions.missing_tokens):
+        operations = self.intake.take_operations(self._token_budget, self._sessions.missing_tokens)
+        self.pricing.crowded = self.intake.crowded
+        for operation in operations:
             try:
                 if isinstance(operation, Write):
                     session = self._sessions.activate_session(operation.session, result)

@@ -96,7 +96,7 @@ class Intake:
             self._sessions.restore(session, saved, now)
             self._schedule.add_operations([Restore(session, [], saved)], None, NOBODY)
 
-    def take_operations(self, budget: int, missing: Callable[[str], int] = no_tokens) -> list[Operation]:
+    def take_operations(self, budget: int, missing: Callable[[Operation], int] = no_tokens) -> list[Operation]:
         """Hand out waiting operations within a token budget (`Schedule.take_operations`)."""
         with self._lock:
             return self._schedule.take_operations(budget, missing)
@@ -116,6 +116,11 @@ class Intake:
         waiting = self.segments(session).get(segment)
         write = waiting.waiting if waiting and self._coalesce else None
         return write is not None and not write.handed_out
+
+    @property
+    def crowded(self) -> bool:
+        """Whether operations wait that the last call of `take_operations` did not hand out."""
+        return self._schedule.crowded
 
     @property
     def waiting_callers(self) -> int:
@@ -140,13 +145,18 @@ class Intake:
         Empty if the session is not active.
         """
         received = self._sessions.active.get(session)
-        return received.segments if received else {}
+        if received is None:
+            return {}
+        if received.saved is not None:
+            with self._lock:  # another thread must not decode them too, and replace what this one has changed
+                return received.segments
+        return received.segments
 
     @property
     def open_segment_count(self) -> int:
         """Number of open segments of all sessions."""
         with self._lock:
-            return sum(len(session.open_segments()) for session in self._sessions.active.values())
+            return sum(session.open_count for session in self._sessions.active.values())
 
     @property
     def waiting(self) -> int:

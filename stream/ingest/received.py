@@ -39,18 +39,49 @@ class ReceivedSession:
     """Time of its last message."""
     offset: int = -1
     """The last message that changed it."""
-    segments: dict[str, ReceivedSegment] = field(default_factory=dict)
+    saved: SavedSession | None = None
+    """The restored state, until somebody looks at its segments."""
     fully_applied_through: int = -1
     """Every message up to this one was in the restored state."""
     removed_at: dict[str, int] = field(default_factory=dict)
     """Segments that were removed in the restored state, and their last messages, if later than that."""
-    last_applied: int = -1
-    """The last message of any segment in the restored state. An earlier message that is not in it had been overtaken:
-    before it was applied, a newer update of its segment had arrived, which is later than `last_applied`."""
     caller: CallerId = NOBODY
     """Source of its last message."""
     position: Opened = NEVER_OPENED
     """Offset of the newest message, and its position among the session's messages at that offset."""
+    _segments: dict[str, ReceivedSegment] = field(default_factory=dict)
+    _last_applied: int = -1
+
+    @property
+    def segments(self) -> dict[str, ReceivedSegment]:
+        """The segments: open ones and the last closed ones."""
+        if self.saved is not None:
+            self._restore_segments(self.saved)
+        return self._segments
+
+    @property
+    def last_applied(self) -> int:
+        """The last message of any segment in the restored state.
+
+        An earlier message that is not in it had been overtaken: before it was applied, a newer update of its segment
+        had arrived, which is later than this.
+        """
+        if self.saved is not None:
+            self._restore_segments(self.saved)
+        return self._last_applied
+
+    @property
+    def open_count(self) -> int:
+        """Number of open segments."""
+        if self.saved is not None:
+            return self.saved.segments.open_count
+        return sum(not x.closed for x in self._segments.values())
+
+    def _restore_segments(self, saved: SavedSession) -> None:
+        self._segments = {name: _restore_segment(x) for name, x in saved.segments.items()}
+        applied = (x.applied for x in self._segments.values())
+        self._last_applied = max([saved.offset, *saved.removed_at.values(), *applied])
+        self.saved = None
 
     def count_message(self, offset: int) -> None:
         """Count a message, new or repeated, so that a segment that it opens gets the same position each time."""
@@ -111,7 +142,7 @@ class ReceivedSessions:
         if saved.ended:
             self.ended[name] = now, saved.offset
         else:
-            self.active[name] = _restore_received(saved, now)
+            self.active[name] = ReceivedSession(now, saved.offset, saved, saved.offset, saved.removed_at)
 
     def idle_since(self, before: float) -> Mapping[str, ReceivedSession]:
         """Return the active sessions without a message since `before`."""
@@ -123,12 +154,6 @@ class ReceivedSessions:
         for name in names:
             del self.ended[name]
         return names
-
-
-def _restore_received(saved: SavedSession, now: float) -> ReceivedSession:
-    segments = {name: _restore_segment(x) for name, x in saved.segments.items()}
-    last = max([saved.offset, *saved.removed_at.values(), *(x.applied for x in saved.segments.values())])
-    return ReceivedSession(now, saved.offset, segments, saved.offset, saved.removed_at, last)
 
 
 def _restore_segment(x: SegmentState) -> ReceivedSegment:

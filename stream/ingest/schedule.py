@@ -31,8 +31,8 @@ class _Queue:
     """By arrival."""
 
 
-def no_tokens(session: str) -> int:
-    """Give the tokens that sessions lack, where none lacks any."""
+def no_tokens(operation: Operation) -> int:
+    """Give the tokens that an operation's session lacks, where none lacks any."""
     return 0
 
 
@@ -63,6 +63,11 @@ class Schedule:
         self._cost = 0
         self.waiting = 0
         """Operations in the queues."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the last step did not take all that waited."""
+        return self._crowded
 
     @property
     def waiting_callers(self) -> int:
@@ -143,14 +148,14 @@ class Schedule:
             self._ages.popleft()
         return self._ages[0].since if self._ages else None
 
-    def take_operations(self, budget: int, missing: Callable[[str], int] = no_tokens) -> list[Operation]:
+    def take_operations(self, budget: int, missing: Callable[[Operation], int] = no_tokens) -> list[Operation]:
         """Hand out waiting operations, while the token budget lasts; at least one.
 
         Each session gives the operations that cost nothing, up to and including the first one that does.
 
         Args:
             budget: tokens; a long operation counts as one, because it is worked on in slices.
-            missing: gives the tokens of a session that have to be computed before its first operation.
+            missing: gives the tokens that have to be computed for an operation beyond its own cost.
         """
         taken: list[Operation] = []
         left: list[_Queue] = []
@@ -158,7 +163,7 @@ class Schedule:
         for queue, charge in self._take_turns() if crowded else self._take_in_order():
             cost = self._serve(queue, taken)
             if cost:
-                cost += _budgeted(missing(queue.session))
+                cost += _budgeted(missing(taken[-1]))
             charge(queue.caller, cost)
             if queue.operations:
                 left.append(queue)

@@ -11,15 +11,23 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from encoder.heads.reader import NOT_GROWN
-from encoder.restart.policies import RestartPolicy
+from encoder.restart.policies import RestartPolicy, is_hurried
 from encoder.restart.standing import pack_batch
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.plan import SegmentWords
 from encoder.session.pool import run_plans
+from encoder.session.session_encoder import SessionEncoder
 from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.labelling.batch_decode import DecodedSegment, SegmentScores, decode_segments
-from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
+from stream.labelling.label_records import (
+    NO_SCORES,
+    UNKNOWN,
+    UNREAD_WORDS,
+    LabelledWords,
+    pack_words,
+    unpack_words,
+)
 from stream.labelling.labeller import LabellerCounters, Labelling, PlanWork, SavedSegment
 from stream.labelling.lazy_labelling import LazyLabelling
 from stream.labelling.sliced_decode import CollectedScores
@@ -66,6 +74,8 @@ class HybridSessionLabels:
         """Restored segments that have not been used yet."""
         self.uncomputed: list[SavedSegment] = []
         """Closed segments that wait to be computed, in order of closing."""
+        self._previews: dict[str, SessionEncoder] = {}
+        """By open segment that was last labelled without the closed context (`_preview`): what computes it."""
         self._catches_up = False
         self._reanchors = 0
         if context:
@@ -102,7 +112,8 @@ class HybridSessionLabels:
                 plan.unread_heads = before.void
             elif not closing and not is_edit and encoded.continues(before.encoded):
                 plan.first_changed = word
-            if not void and token == len(before.encoded.ids) == len(encoded.ids):
+            joins = closing and segment in self._previews
+            if not void and token == len(before.encoded.ids) == len(encoded.ids) and not joins:
                 return plan  # only white space or case changed: the encoder sees the same tokens
         if is_edit:
             # Always computed: closed words hold no scores, even if the context has these very tokens.
@@ -117,10 +128,31 @@ class HybridSessionLabels:
     def begin_restart(self, plan: _SegmentPlan, word: int) -> None:
         """Compute the labels of an open segment from that word on, or from an earlier one."""
         encoded, plan.awaits_policy = plan.encoded, False
-        plan.encoder_plan = self._session.plan_update(
-            plan.segment, encoded.ids, plan.token, int(encoded.word_token[word])
-        )
+        session = self._choose_session(plan)
+        plan.encoder_plan = session.plan_update(plan.segment, encoded.ids, plan.token, int(encoded.word_token[word]))
         self._want_words(plan, plan.encoder_plan, plan.kept_words)
+
+    def _choose_session(self, plan: _SegmentPlan) -> SessionEncoder:
+        """Choose what computes an open segment: the session, or under overload one without the closed context.
+
+        After a takeover each session computes its closed context again, some hundred tokens, before its first label.
+        While updates wait too long, open segments are labelled without it, and it is computed when they close or the
+        overload is over. Scores of a closing are those of the closed context in any case.
+        """
+        segment, preview = plan.segment, self._previews.get(plan.segment)
+        if not plan.closing and self._session.missing_tokens and is_hurried(self.policy):
+            if preview is None:
+                preview = self._previews[segment] = self._tagger.sessions.open_session()
+                self._session.delete_segment(segment)  # it will not see the texts in between
+            return preview
+        if preview is not None:
+            self._drop_preview(segment)
+        return self._session
+
+    def _drop_preview(self, segment: str) -> None:
+        preview = self._previews.pop(segment, None)
+        if preview is not None:
+            preview.free()
 
     def plan_close(self, plan: _SegmentPlan) -> EncoderPlan:
         """Plan the closing, after the last update was computed, that gives the labels of the same text fed whole."""
@@ -148,7 +180,8 @@ class HybridSessionLabels:
             self._open.pop(plan.segment, None)
             self._closed[plan.segment] = words
         else:
-            words.standing = self._session.standing_read(plan.segment)
+            previewed = plan.segment in self._previews
+            words.standing = UNKNOWN if previewed else self._session.standing_read(plan.segment)
             self._open[plan.segment] = words
 
     def delete_segment(self, segment: str) -> None:
@@ -157,6 +190,7 @@ class HybridSessionLabels:
         self._open.pop(segment, None)
         self._restored.pop(segment, None)
         self.uncomputed = [x for x in self.uncomputed if x.segment != segment]
+        self._drop_preview(segment)
         self._session.delete_segment(segment)
 
     def forget_segment(self, segment: str) -> None:
@@ -187,6 +221,8 @@ class HybridSessionLabels:
 
     def free(self) -> None:
         """Release the session."""
+        for segment in list(self._previews):
+            self._drop_preview(segment)
         self._session.free()
 
     @property
@@ -315,8 +351,9 @@ class HybridLabeller:
         """Store the words of a plan, and give the reading of each head."""
         plan.labels.store_labels(plan, read.words)
         closed = plan.closing or plan.is_edit
+        settles = plan.segment not in plan.labels._previews  # risks were measured with the closed context
         readings = [
-            LazyLabelling(read.words, number, head, closed, read.work, growth, head.span_model(closed))
+            LazyLabelling(read.words, number, head, closed, read.work, growth, head.span_model(closed), settles=settles)
             for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
         ]
         return tuple(readings)

@@ -26,9 +26,10 @@ class LazyLabelling(Labelling):
         closed: whether the segment is.
         work, growth, span_model: of the reading.
         spans: whether it has spans.
+        settles: whether its words may become settled.
     """
 
-    __slots__ = ("_closed", "_labels", "_number", "_words")
+    __slots__ = ("_closed", "_labels", "_number", "_settles", "_words")
 
     def __init__(
         self,
@@ -41,12 +42,14 @@ class LazyLabelling(Labelling):
         span_model: SpanModel | None = None,
         *,
         spans: bool = True,
+        settles: bool = True,
     ) -> None:
         put, scores = object.__setattr__, words.text_scores[number]
         put(self, "_words", words)
         put(self, "_number", number)
         put(self, "_labels", head.labels if spans else None)
         put(self, "_closed", closed)
+        put(self, "_settles", settles)
         put(self, "work", work)
         put(self, "growth", growth)
         put(self, "span_model", span_model)
@@ -60,6 +63,8 @@ class LazyLabelling(Labelling):
         """Return the end of the longest run of words from `first` on that are all at least that stable."""
         if self._closed:
             return len(self.starts)
+        if not self._settles:
+            return first
         plain = least_stability(threshold)
         marked = plain if labelled is None else least_stability(labelled)
         return _end_of_stable(np.frombuffer(self._words.heads[self._number], WORD), first, plain, marked)

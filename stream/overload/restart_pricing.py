@@ -29,6 +29,10 @@ class RestartPricing:
         """Restarts that were shortened so far."""
         self.forgone_changes = 0.0
         """Label changes that the omitted parts of restarts were expected to bring."""
+        self.crowded = False
+        """Whether the present step leaves operations waiting."""
+        self.may_hurry = True
+        """Whether `hurried` may be true."""
         self._budget_short: tuple[float, int] | None = None
         """Since when the budget is short, and `shortened` at that time."""
 
@@ -53,6 +57,11 @@ class RestartPricing:
     def price(self) -> float:
         """Label changes that each recomputed word must be expected to bring."""
         return max(self.governor.price if self.governor else 0.0, self.budget.price if self.budget else 0.0)
+
+    @property
+    def hurried(self) -> bool:
+        """Whether updates wait: what can be computed later should be. Never without a governor."""
+        return self.may_hurry and self.governor is not None and (self.crowded or self.governor.price > 0)
 
     @property
     def restarts_limited(self) -> bool:
@@ -107,6 +116,11 @@ class PricedPolicy:
 
     policy: RestartPolicy
     pricing: RestartPricing
+
+    @property
+    def hurried(self) -> bool:
+        """Whether updates wait (`RestartPricing.hurried`)."""
+        return self.pricing.hurried
 
     def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Return the points of the policy or later ones; the price rises with what earlier segments have reserved."""

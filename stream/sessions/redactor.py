@@ -72,6 +72,10 @@ class Redactor:
         key = policy.key
         self._hash = partial(hash_name, key) if policy.hash_ids else None
 
+    def make_sibling(self) -> "Redactor":
+        """Make a redactor that redacts as this one does, for another engine."""
+        return Redactor(self.policy, self._taggers, self.detect, self.rules)
+
     def take_messages(self) -> list[RedactedOutput]:
         """Return the messages since the last call, those of one session in order of `rev`."""
         messages, self._messages = self._messages, []

@@ -5,7 +5,7 @@ ones.
 from collections.abc import Sequence
 from typing import Any
 
-from encoder.restart.policies import RestartPolicy
+from encoder.restart.policies import RestartPolicy, is_hurried
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
 from stream.revisions.promise_watch import PromiseWatch
@@ -66,13 +66,21 @@ class SessionRegistry:
                 session.restore_labels(self._labeller, self._policy, saved)
         return session
 
-    def missing_tokens(self, name: str) -> int:
-        """Estimate the tokens of a session that have to be computed before anything new of it."""
-        session = self.active.get(name)
+    def missing_tokens(self, operation: Operation) -> int:
+        """Estimate the tokens that have to be computed for an operation beyond its new text.
+
+        Where an open segment is labelled without the closed context because updates wait (`HybridSessionLabels`), it is
+        the rest of the segment.
+        """
+        name = operation.session
+        session, saved = self.active.get(name), self.restored.get(name)
         if session is not None:
-            return session.labels.missing_tokens
-        saved = self.restored.get(name)
-        return 0 if saved is None else sum(map(len, saved.contexts)) // 4
+            missing = session.labels.missing_tokens
+        else:
+            missing = 0 if saved is None else sum(map(len, saved.contexts)) // 4
+        if isinstance(operation, Write) and not operation.final and is_hurried(self._policy):
+            return min(missing, len(operation.text) // 4)
+        return missing
 
     def apply_operation(self, operation: Operation, result: StepResult) -> None:
         """Apply an operation that needs no labelling; a `Write` only if it does not change the text."""
@@ -177,7 +185,7 @@ class SessionRegistry:
 
     def _compare_formats(self, saved: SavedSession, result: StepResult) -> None:
         """Report number formats other than ours of the engine that last wrote the session."""
-        newest = max(saved.segments.values(), key=lambda x: x.seq, default=None)
+        newest = saved.segments.find_newest()
         found = {} if newest is None else {name: x.number_format for name, x in newest.labels.items()}
         differences = {
             FormatDifference(tagger, here, there)

@@ -31,12 +31,16 @@ set of taggers may change between two engines. A new tagger has no labels: it re
 operation on it, and its `rev` begins at 1. The counters of a tagger that is no longer configured stay, so that they
 continue if it comes back; its labels of a segment go when the segment is next written.
 
+*Reading.* A restore reads every stored segment, and most of them are never asked for again: a session remembers dozens
+of closed ones. So a stored segment may be given undecoded (`StoredSegment`): of it a restore reads the numbers that it
+needs to find out what counts, and the rest is decoded when somebody looks at the segment.
+
 *Number formats.* Labels name the number format of the engine that wrote them. Labels of another format stay valid: a
 closing computes the segment again, so final labels are those of the format of the engine that closes.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -111,6 +115,47 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Characters at its beginning that its source will not rewrite."""
 
 
+class _SegmentHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The fields of a `SegmentState` up to the last one that a restore needs."""
+
+    text: msgspec.Raw
+    order: int
+    seq: int
+    counters: msgspec.Raw
+    offset: int
+    applied: int
+    closed: bool = False
+
+
+_HEAD = msgspec.msgpack.Decoder(_SegmentHead)
+_SEGMENT = msgspec.msgpack.Decoder(SegmentState)
+
+
+class StoredSegment:
+    """A `SegmentState` as it is stored: its numbers are read at once, all else by `load`.
+
+    Args:
+        data: MessagePack of a `SegmentState`.
+
+    Raises:
+        msgspec.MsgspecError: it is no `SegmentState`, as far as its numbers tell.
+    """
+
+    __slots__ = ("_data", "closed", "order", "seq")
+
+    def __init__(self, data: bytes | msgspec.Raw) -> None:
+        head = _HEAD.decode(data)
+        self.order, self.seq, self.closed, self._data = head.order, head.seq, head.closed, data
+
+    def load(self) -> SegmentState:
+        """Decode all of it.
+
+        Raises:
+            msgspec.MsgspecError: it is no `SegmentState`.
+        """
+        return _SEGMENT.decode(self._data)
+
+
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The state of one session apart from its segments."""
 
@@ -139,7 +184,52 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     session: str
     segment: str | None
-    value: SessionState | SegmentState | None
+    value: SessionState | SegmentState | StoredSegment | None
+
+
+class SavedSegments(Mapping[str, SegmentState]):
+    """Segments of a restored session, each decoded when it is first looked at.
+
+    Args:
+        stored: by name, in order of `SegmentState.order`.
+        labels_void_before: labels of segments with a lower `seq` are void.
+    """
+
+    def __init__(self, stored: dict[str, SegmentState | StoredSegment], labels_void_before: int = 0) -> None:
+        self._stored = stored
+        self._labels_void_before = labels_void_before
+
+    def __getitem__(self, name: str) -> SegmentState:
+        """Return a segment. Two threads may ask for the same one."""
+        segment = self._stored[name]
+        if isinstance(segment, StoredSegment):
+            segment = segment.load()
+            self._stored[name] = segment
+        if segment.seq < self._labels_void_before and segment.labels:
+            segment = self._stored[name] = msgspec.structs.replace(segment, labels={})
+        return segment
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is one of that name."""
+        return name in self._stored
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self._stored)
+
+    @property
+    def open_count(self) -> int:
+        """Number of open segments."""
+        return sum(not x.closed for x in self._stored.values())
+
+    def find_newest(self) -> SegmentState | None:
+        """Return the segment that was written last; None if there is none."""
+        name = max(self._stored, key=lambda x: self._stored[x].seq, default=None)
+        return None if name is None else self[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +246,7 @@ class SavedSession:
     labels_void_before: int
     contexts: tuple[bytes, ...]
     removed_at: dict[str, int]
-    segments: dict[str, SegmentState]
-    """In order of `SegmentState.order`."""
+    segments: SavedSegments
     repairs: list[Entry]
     """Entries that were not stored, to be written before any other; the step after `Engine.restore` gives them."""
     redaction: SessionRedactionState | None = None
@@ -171,7 +260,7 @@ def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
             lower `seq` than the one before it does not count: it was written earlier and has arrived late.
     """
     states: dict[str, SessionState] = {}
-    segments: defaultdict[str, dict[str, SegmentState]] = defaultdict(dict)
+    segments: defaultdict[str, dict[str, SegmentState | StoredSegment]] = defaultdict(dict)
     for entry in entries:
         if isinstance(entry.value, SessionState):
             known = states.get(entry.session)
@@ -185,7 +274,9 @@ def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
     return {name: _restore_session(name, states.get(name, _NEVER), segments[name]) for name in names}
 
 
-def _put_segment(segments: dict[str, SegmentState], name: str, value: SegmentState | None) -> None:
+def _put_segment(
+    segments: dict[str, SegmentState | StoredSegment], name: str, value: SegmentState | StoredSegment | None
+) -> None:
     """Apply one entry of a segment, unless it is older than what is known."""
     known = segments.get(name)
     if known is not None and value is not None and known.seq > value.seq:
@@ -198,20 +289,22 @@ def _put_segment(segments: dict[str, SegmentState], name: str, value: SegmentSta
 _NEVER = SessionState(seq=0, counters={}, offset=-1)
 
 
-def _restore_session(session: str, state: SessionState, segments: dict[str, SegmentState]) -> SavedSession:
+def _restore_session(
+    session: str, state: SessionState, segments: dict[str, SegmentState | StoredSegment]
+) -> SavedSession:
     repairs = []
     for name, segment in state.closing.items():
         if name not in segments or segments[name].seq < segment.seq:
             segments[name] = segment
             repairs.append(Entry(session, name, segment))
-    for name, segment in list(segments.items()):
-        if segment.seq < state.life_started_at or (name in state.removed and segment.seq < state.seq):
+    for name, stored in list(segments.items()):
+        if stored.seq < state.life_started_at or (name in state.removed and stored.seq < state.seq):
             del segments[name]
             repairs.append(Entry(session, name, None))
+    ordered = SavedSegments(dict(sorted(segments.items(), key=_order)), state.labels_void_before)
     newest: SessionState | SegmentState = state
-    for segment in segments.values():
-        newest = segment if segment.seq > newest.seq else newest
-    ordered = sorted(segments.items(), key=lambda item: item[1].order)
+    if any(x.seq > state.seq for x in segments.values()):
+        newest = ordered.find_newest() or state
     return SavedSession(
         counters=newest.counters,
         offset=newest.offset,
@@ -221,11 +314,11 @@ def _restore_session(session: str, state: SessionState, segments: dict[str, Segm
         labels_void_before=state.labels_void_before,
         contexts=state.contexts,
         removed_at=state.removed_at,
-        segments={name: _without_labels(x) if x.seq < state.labels_void_before else x for name, x in ordered},
+        segments=ordered,
         repairs=repairs,
         redaction=state.redaction,
     )
 
 
-def _without_labels(segment: SegmentState) -> SegmentState:
-    return msgspec.structs.replace(segment, labels={})
+def _order(item: tuple[str, SegmentState | StoredSegment]) -> int:
+    return item[1].order

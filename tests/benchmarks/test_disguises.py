@@ -7,7 +7,7 @@ from benchmarks.__main__ import main
 from benchmarks.disguises import FRAMES, WORDS
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.tokenizer.rude_words import RUDE_WORDS
-from tests.encoder.tokenizer.disguise_kinds import KINDS
+from encoder.train.data.contrast.disguise import KINDS
 from tests.tiny import tiny_checkpoint
 
 

@@ -12,6 +12,8 @@ from benchmarks.growth.rewriting import measure_rewriting, rewritten
 from benchmarks.growth.roofline import FIRST, ITEM, ROUNDS, measure_floors
 from benchmarks.growth.session_count import measure_sessions, most_bytes
 from benchmarks.growth.session_length import measure_length
+from benchmarks.growth.step_parts import LAYERS, measure_parts, parts_tables
+from benchmarks.growth.step_parts import PARTS as STEP_PARTS
 from benchmarks.growth.subject import SEGMENT, Subject, load_subject
 from benchmarks.growth.threshold import measure_threshold
 from benchmarks.harness.engine_feed import Elapsed, EngineFeed
@@ -20,6 +22,8 @@ from benchmarks.harness.texts import closes, make_texts, open_words
 from benchmarks.report.growth_tables import growth_tables
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.model.number_types import ITEM_BYTES
+from stream.engine.engine import Engine
+from stream.labelling.hybrid import HybridLabeller
 from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
 
@@ -176,3 +180,16 @@ def test_every_part_has_a_short_form_that_is_read_back_and_shown(name, folder):
     for table in growth_tables(name, found):
         text = table.markdown()
         assert len(text.splitlines()) == 2 + len(found.rows)
+
+
+def test_every_part_of_a_step_is_timed_and_nothing_stays_wrapped(folder):
+    before = [(owner, dict(vars(owner))) for owner in (Engine, HybridLabeller)]
+    rows = measure_parts(folder, "price:0.005", 2, 3, none)
+    assert [row.part for row in rows] == list(STEP_PARTS)
+    assert all(row.us_a_word > 0 for row in rows)
+    assert sum(row.share for row in rows) == pytest.approx(1)
+    assert [dict(vars(owner)) for owner, _ in before] == [found for _, found in before]
+    (table,) = parts_tables(rows)
+    *_, rest = table.rows
+    layers = next(row for row in rows if row.part == LAYERS)
+    assert rest[-1] == f"{100 * (1 - layers.share):.1f} %"

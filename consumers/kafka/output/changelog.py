@@ -7,6 +7,7 @@ share a record, so that the changes of one message are atomic.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +15,14 @@ import msgspec
 
 from consumers.common.errors import OperationFailed
 from consumers.kafka.output.dead_letter import HeaderSequence
-from stream.sessions.snapshot import Entry, SavedSession, SegmentState, SessionState, restore_sessions
+from stream.sessions.snapshot import (
+    Entry,
+    SavedSession,
+    SegmentState,
+    SessionState,
+    StoredSegment,
+    restore_sessions,
+)
 
 SCHEMA = 2
 """Rises when the meaning of a record changes. Records with another number are refused: up to 1, each tagger had its own
@@ -74,6 +82,17 @@ class SegmentRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     """Headers of the messages in `outbox`, then of those in `redacted`; empty if none has any."""
 
 
+class StoredSegmentRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A `SegmentRecord` as a restore reads it: its state stays undecoded (`StoredSegment`)."""
+
+    schema: int
+    state: msgspec.Raw
+    outbox: tuple[bytes, ...] = ()
+    unprompted: bool = False
+    redacted: tuple[bytes, ...] = ()
+    headers: StoredHeaders = ()
+
+
 class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """State of one session."""
 
@@ -99,12 +118,14 @@ class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_default
     """Everything before this input offset was done when it was written, whatever the group's offsets say later."""
 
 
-R = TypeVar("R")
+R = TypeVar("R", StoredSegmentRecord, SessionRecord, PartitionRecord)
+Outboxes = dict[str, tuple[int, StoredSegmentRecord | SessionRecord]]
+"""By session: its newest record, after the `seq` of that."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _KEY = msgspec.json.Decoder(tuple[str, ...])
 _HEAD = msgspec.msgpack.Decoder(SchemaHeader)
-_SEGMENT = msgspec.msgpack.Decoder(SegmentRecord)
+_SEGMENT = msgspec.msgpack.Decoder(StoredSegmentRecord)
 _SESSION = msgspec.msgpack.Decoder(SessionRecord)
 _PARTITION = msgspec.msgpack.Decoder(PartitionRecord)
 
@@ -177,7 +198,7 @@ def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: s
         ChangelogError: a record of another program or of another schema.
     """
     restored = RestoredPartition()
-    outboxes: dict[str, SegmentRecord | SessionRecord] = {}
+    outboxes: Outboxes = {}
     entries = []
     for offset, (key, value) in records:
         place = f"{where}, offset {offset}"
@@ -187,7 +208,7 @@ def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: s
         else:
             entries.append(_read_entry(names, value, outboxes, place))
     restored.sessions = restore_sessions(entries)
-    newest = {session: record for session, record in outboxes.items() if session in restored.sessions}
+    newest = {session: record for session, (_, record) in outboxes.items() if session in restored.sessions}
     restored.outbox = {session: record.outbox for session, record in newest.items() if record.outbox}
     restored.redacted = {session: record.redacted for session, record in newest.items() if record.redacted}
     restored.headers = {session: record.headers for session, record in newest.items() if record.headers}
@@ -220,38 +241,58 @@ def _read_partition_record(
     restored.done, restored.position, restored.has_owner = record.done, record.position, True
 
 
-def _read_entry(
-    names: tuple[str, ...], value: bytes | None, outboxes: dict[str, SegmentRecord | SessionRecord], place: str
-) -> Entry:
+def _read_entry(names: tuple[str, ...], value: bytes | None, outboxes: Outboxes, place: str) -> Entry:
     """Read an entry; in `outboxes` the newest record of its session is noted: the highest `seq`, of equals the last."""
     session, segment = names[0], names[1] if len(names) > 1 else None
-    record: SegmentRecord | SessionRecord | None
-    record = _decode(_SESSION, value, place) if segment is None else _decode(_SEGMENT, value, place)
-    if record is not None:
-        known = outboxes.get(session)
-        if known is None or record.state.seq >= known.state.seq:
-            outboxes[session] = record
-    elif segment is None:
-        outboxes.pop(session, None)
-    return Entry(session, segment, record.state if record else None)
+    state: StoredSegment | SessionState | None = None
+    if segment is None:
+        if (of_session := _decode(_SESSION, value, place)) is None:
+            outboxes.pop(session, None)
+        else:
+            state = of_session.state
+            _note_outbox(outboxes, session, state.seq, of_session)
+    elif (of_segment := _decode(_SEGMENT, value, place)) is not None:
+        try:
+            state = StoredSegment(of_segment.state)
+        except msgspec.MsgspecError as error:
+            raise _foreign_state(place, error) from None
+        _note_outbox(outboxes, session, state.seq, of_segment)
+    return Entry(session, segment, state)
+
+
+def _note_outbox(outboxes: Outboxes, session: str, seq: int, record: StoredSegmentRecord | SessionRecord) -> None:
+    known = outboxes.get(session)
+    if known is None or seq >= known[0]:
+        outboxes[session] = seq, record
 
 
 def _decode(decoder: "msgspec.msgpack.Decoder[R]", value: bytes | None, place: str) -> R | None:
     if value is None:
         return None
+    failure: msgspec.MsgspecError | None = None
+    schema = SCHEMA
     try:
-        schema = _HEAD.decode(value).schema
+        record = decoder.decode(value)
+        schema = record.schema
         if schema == SCHEMA:
-            return decoder.decode(value)
+            return record
     except msgspec.MsgspecError as error:
-        raise ChangelogError(
-            f"{place}: no state of ours ({error}); is the topic another program's? Name one with --state-topic"
-        ) from None
+        failure = error
+        with suppress(msgspec.MsgspecError):  # another schema may have other fields
+            schema = _HEAD.decode(value).schema
     if schema < SCHEMA:
         raise ChangelogError(_explain_older(place, schema))
+    if schema == SCHEMA:
+        raise _foreign_state(place, failure)
     raise ChangelogError(
         f"{place} was written by a newer Hearken (schema {schema}, this one knows {SCHEMA}):"
         " start that version again, or name another topic with --state-topic and lose what is open"
+    )
+
+
+def _foreign_state(place: str, error: Exception | None) -> ChangelogError:
+    return ChangelogError(
+        f"{place}: no state of ours ({error}); is the topic another program's? Name one with --state-topic"
     )
 
 

@@ -13,6 +13,7 @@ from encoder.train.config import TextSource
 from encoder.train.data.contrast.generate import read_messages
 from encoder.train.data.convention import apply_convention
 from encoder.train.data.documents import is_document_file, read_documents
+from encoder.train.data.names.generate import read_named_texts
 from encoder.train.data.pii.generate import read_generated
 from encoder.train.data.punctuation import punctuate
 from encoder.train.data.sequence import UNKNOWN, TextSequence, tag_spans
@@ -232,7 +233,7 @@ def score_names(sequences: list[TextSequence]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for s in sequences for name, _ in s.scores or ()))
 
 
-_READERS = {"": _read_file, "pii": read_generated, "contrast": read_messages}
+_READERS = {"": _read_file, "pii": read_generated, "contrast": read_messages, "names": read_named_texts}
 """By what a source generates; "" reads its file."""
 
 

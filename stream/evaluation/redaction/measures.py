@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 Bounds = tuple[int, int]
 """Start and end in characters."""
+ADDRESS_PARTS = frozenset(("address", "place", "postcode", "LOCATION"))
+"""Labels of an address and of its parts, here and in other sets."""
 _WORD = re.compile(r"\S+")
+_LETTER = re.compile(r"[^\W_]")
 
 
 class GoldText(NamedTuple):
@@ -55,6 +58,42 @@ def _personal(text: GoldText) -> list[bool]:
     return [a and not b for a, b in zip(_marked(text.text, text.spans), fill, strict=True)]
 
 
+def join_addresses(text: str, spans: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Make one address of neighbouring parts of addresses.
+
+    Some sets mark an address as one span, others its street, town, country and postcode each.
+
+    Args:
+        text: that the spans are of.
+        spans: start, end and label of each; none overlaps another.
+
+    Returns:
+        The spans in their order. Addresses, places and postcodes without a letter or digit between them are one span
+        with the label "address"; one that stands alone keeps its label.
+    """
+    joined: list[tuple[int, int, str]] = []
+    for span in sorted(spans):
+        start, end, label = span
+        before = joined[-1] if joined else None
+        if before and {before[2], label} <= ADDRESS_PARTS and not _LETTER.search(text, before[1], start):
+            joined[-1] = (before[0], end, "address")
+        else:
+            joined.append(span)
+    return joined
+
+
+def _count_right(
+    gold: Sequence[tuple[int, int, str]], found: Iterable[tuple[int, int, str]], alike: Sequence[set[str]]
+) -> int:
+    """Count the spans with start, end and label of a gold one."""
+    names = {x[:2]: x[2] for x in gold}
+
+    def same(a: str, b: str) -> bool:
+        return a == b or any(a in x and b in x for x in alike)
+
+    return sum(x[:2] in names and same(x[2], names[x[:2]]) for x in found)
+
+
 def _percent(part: float, whole: float) -> float:
     return 100 * part / whole if whole else 0.0
 
@@ -78,18 +117,18 @@ class FinalScore:
     empty_spans: int = 0
     by_label: dict[str, list[int]] = field(default_factory=dict)
     """Covered and all PII characters of a label."""
+    joined: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """Right, found and gold spans after the parts of addresses were joined."""
 
     def add(self, text: GoldText, spans: Sequence[tuple[int, int, str]], alike: Sequence[set[str]] = ()) -> None:
         """Add a text with the spans that were found in it; `alike` has sets of labels of which any is right."""
         self.texts += 1
-        names = {x[:2]: x[2] for x in text.spans}
-
-        def same(a: str, b: str) -> bool:
-            return a == b or any(a in x and b in x for x in alike)
-
-        self.right += sum(x[:2] in names and same(x[2], names[x[:2]]) for x in spans)
+        self.right += _count_right(text.spans, spans, alike)
         self.found += len(spans)
         self.gold += len(text.spans)
+        gold, found = (join_addresses(text.text, x) for x in (text.spans, spans))
+        counts = (_count_right(gold, found, alike), len(found), len(gold))
+        self.joined = [a + b for a, b in zip(self.joined, counts, strict=True)]
         personal, covered = _personal(text), _marked(text.text, spans)
         clear = sum(a and not b for a, b in zip(personal, covered, strict=True))
         self.characters += sum(personal)
@@ -119,6 +158,7 @@ class FinalScore:
             "plain words covered": _percent(self.plain_covered, self.plain),
             "per 1,000 without PII": 10 * _percent(self.empty_covered, self.empty_words),
             "spans per 1,000": 10 * _percent(self.empty_spans, self.empty_words),
+            "F1, addresses joined": _percent(2 * self.joined[0], self.joined[1] + self.joined[2]),
         }
 
     def recall(self) -> dict[str, float]:

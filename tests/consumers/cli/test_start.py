@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,25 @@ WITHOUT_TORCH = """
 import json, sys
 sys.modules["torch"] = None
 import encoder.kernel_cache
+import stream.engine.worker
 from consumers.cli.main import main
+late, messages = [], []
+find, enqueue = encoder.kernel_cache.KernelCache.load_overload, stream.engine.worker.Worker.enqueue
+
+def note_message(*given):
+    messages.append(None)
+    return enqueue(*given)
+
+def note_kernel(cache, *given):  # numba asks the cache before it compiles
+    late.extend([cache.name] if messages else [])
+    return find(cache, *given)
+
+stream.engine.worker.Worker.enqueue = note_message
+encoder.kernel_cache.KernelCache.load_overload = note_kernel
 with encoder.kernel_cache.count_compiled() as compiled:
     code = main(sys.argv[1:])
-print(json.dumps({"compiled": compiled, "modules": sorted({x.split(".")[0] for x in sys.modules})}), file=sys.stderr)
+modules = sorted({x.split(".")[0] for x in sys.modules})
+print(json.dumps({"compiled": compiled, "modules": modules, "late": late, "messages": len(messages)}), file=sys.stderr)
 sys.exit(code)
 """
 LINES = [
@@ -70,9 +86,9 @@ def hearken(*arguments: str, cache: Path | None = None, text: str = INPUT) -> "s
     return run(command, 280, env=given, cwd=ROOT, input=text, text=True, capture_output=True)
 
 
-def seen(process: "subprocess.CompletedProcess[str]") -> dict[str, list[str]]:
+def seen(process: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     assert process.returncode == 0, process.stderr
-    found: dict[str, list[str]] = json.loads(process.stderr.splitlines()[-1])
+    found: dict[str, Any] = json.loads(process.stderr.splitlines()[-1])
     return found
 
 
@@ -129,7 +145,7 @@ def test_warming_a_folder_that_cannot_be_written_is_refused(checkpoint: Path, tm
     assert "cannot be written" in warmed.stderr
 
 
-def test_http_labels_without_torch(checkpoint: Path) -> None:
+def test_http_labels_without_torch_and_the_first_request_waits_for_no_kernel(checkpoint: Path, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     command = [sys.executable, "-c", WITHOUT_TORCH, "listen", "--tagger", str(checkpoint), "--http-port", str(port)]
     body = json.dumps({"text": "we met ms rice in paris"}).encode()
@@ -145,19 +161,27 @@ def test_http_labels_without_torch(checkpoint: Path) -> None:
             assert process.poll() is None, "it ended"
             return None
 
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    told = tmp_path / "stderr"
+    with (
+        told.open("w") as errors,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors) as process,
+    ):
         try:
             wait_until(answer, "an answer", 200)
         finally:
             process.terminate()
             assert process.wait(60) == 0
+    found = json.loads(told.read_text().splitlines()[-1])
+    assert found["messages"]
+    assert found["late"] == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_service_labels_without_torch(checkpoint: Path) -> None:
+def test_the_service_labels_without_torch_and_the_first_record_waits_for_no_kernel(checkpoint: Path) -> None:
     """`hearken demo` is a broker, `hearken serve`'s service and a reader."""
-    shown = hearken("demo", "--tagger", str(checkpoint), "--speed", "max", "--http-port", "off", text="")
-    assert seen(shown)["modules"]
+    shown = seen(hearken("demo", "--tagger", str(checkpoint), "--speed", "max", "--http-port", "off", text=""))
+    assert shown["messages"]
+    assert shown["late"] == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.common.console import show_loading
+from consumers.common.console import show_compiling, show_loading
 
 
 class Terminal(io.StringIO):
@@ -30,3 +30,16 @@ def test_a_terminal_is_told_how_long_it_took_the_last_time(
     assert ("of about 8 s" in err.getvalue()) == (kept == "7.6")
     (file,) = (tmp_path / "loading").iterdir()
     assert float(file.read_text()) < 60
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_terminal_counts_the_kernels_that_are_compiled_and_is_silent_without_any(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    err = Terminal()
+    monkeypatch.setattr("sys.stderr", err)
+    with show_compiling() as shown:
+        for done in range(count):
+            shown(done)
+    assert ("compiling kernels for this processor" in err.getvalue()) == (count > 0)

@@ -12,7 +12,7 @@ from encoder.tokenizer.cleaning import clean_grown_text, clean_text
 from encoder.tokenizer.disguises import is_surely_plain, last_cut, undo_disguises
 from encoder.tokenizer.incremental import EMPTY
 from encoder.tokenizer.rude_words import RUDE_WORDS
-from tests.encoder.tokenizer.disguise_kinds import KINDS, disguise
+from encoder.train.data.contrast.disguise import KINDS, disguise
 from tests.encoder.tokenizer.test_tokenizer import BYTES, TOKENIZER, both_kinds, equal, word_of
 from tests.stream.revisions.test_whole_words import shown
 

@@ -206,6 +206,36 @@ def test_what_was_encoded_stays_as_it_is_whatever_goes_on_from_it(tokenizer, cha
     assert all(equal(x, tokenizer.encode(x.text)) for x in known)
 
 
+RUNS = st.sampled_from(
+    ["paris", "rice,", "s", "t", "u", "p", "i", "d", "st", "upid", "@ss", "a.", "f***", "in", "\u0301x"]
+)
+
+
+@both_kinds
+@given(st.lists(RUNS, max_size=12), st.sampled_from([" ", "  ", "\n"]))
+@example(["s", "t", "u", "p", "i", "d", "paris"], " ")
+@example(["paris", "f", "u", "c", "k", "in"], " ")
+@example(["\u0301x", "in"], " ")
+def test_a_text_that_gets_run_after_run_is_as_from_scratch(tokenizer, runs, space):
+    state = EMPTY
+    for end in range(1, len(runs) + 1):
+        text = space.join(runs[:end])
+        before, (state, word, token) = state, tokenizer.update(state, text)
+        assert equal(state, tokenizer.encode(text))
+        assert word <= before.words
+        assert np.array_equal(state.ids[:token], before.ids[:token])
+        if state.continues(before):
+            assert (word, token) == (before.words, len(before.ids))
+
+
+def test_an_appended_run_is_looked_up_only_if_no_text_before_it_can_matter():
+    runs = RunCache(TOKENIZER._model)
+    assert runs.split_appended(" paris") == runs.split(" paris")
+    assert all(
+        runs.split_appended(x) is None for x in ["paris", " s", " @ss", " in paris", " ", "", " \u00e9", " " + "x" * 41]
+    )
+
+
 @both_kinds
 @given(st.lists(TEXTS, max_size=4).map(" ".join), st.integers(0, 3))
 @example("=\u0338 \u0301a,\u0301b \u4e2d\u0301\u0302x\ufb01", 1)

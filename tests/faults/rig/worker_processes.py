@@ -128,6 +128,16 @@ class WorkerProcesses:
                     found[slot.name] = pages * os.sysconf("SC_PAGE_SIZE")
         return found
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the processor time of each running worker, of all its threads."""
+        found = {}
+        for slot in self._slots.values():
+            if slot.process is not None and slot.process.returncode is None:
+                with suppress(OSError):
+                    stat = Path(f"/proc/{slot.process.pid}/stat").read_text().rpartition(")")[2].split()
+                    found[slot.name] = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+        return found
+
     def events(self) -> Iterator[Event]:
         """Yield all log events of the workers, of all their lives."""
         for slot in self._slots.values():

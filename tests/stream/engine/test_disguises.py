@@ -3,9 +3,9 @@
 import pytest
 
 from encoder.restart.policies import parse_policy
+from encoder.train.data.contrast.disguise import KINDS, disguise
 from stream.engine.engine import Engine
 from stream.labelling.hybrid import HybridLabeller
-from tests.encoder.tokenizer.disguise_kinds import KINDS, disguise
 from tests.stream.engine.test_short_path import Mute, calm_tagger, run
 from tests.stream.helpers import tell, update
 from tests.stream.hybrid import tiny_tagger

@@ -11,7 +11,14 @@ from consumers.cli.main import main
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.model.config import ConfigError
 from stream.evaluation.plots.redaction import plot_redaction
-from stream.evaluation.redaction.measures import FinalScore, GoldText, HeardText, ReleaseScore, RepaintScore
+from stream.evaluation.redaction.measures import (
+    FinalScore,
+    GoldText,
+    HeardText,
+    ReleaseScore,
+    RepaintScore,
+    join_addresses,
+)
 from stream.evaluation.redaction.redaction_report import RedactionReport
 from stream.evaluation.redaction.samples import read_samples
 from stream.evaluation.redaction.talk import hear_turn, spoken_dialogues
@@ -87,6 +94,23 @@ def test_final_texts_are_counted_in_characters_words_and_spans():
     assert figures["exact F1"] == 0
     assert figures["spans per 1,000"] == 0
     assert score.recall() == {"phone": pytest.approx(100 * 4 / 6)}
+
+
+def test_an_address_counts_the_same_in_one_span_and_in_parts():
+    text = "To Ann\n12 Low Lane\n Flat 3\n Oslo, 0150\nbefore noon, 4 Elm Row"
+    parts = [(3, 6, "person"), (7, 18, "address"), (20, 26, "address"), (28, 32, "place"), (34, 38, "postcode")]
+    whole = [(3, 6, "person"), (7, 38, "address")]
+    last = (52, 61, "address")  # words stand before it
+    assert join_addresses(text, [*parts, last]) == [*whole, last]
+    assert join_addresses(text, parts[3:4]) == parts[3:4]
+    for gold, found in ((parts, whole), (whole, parts)):
+        score = FinalScore()
+        score.add(GoldText(text, [*gold, last]), [*found, last])
+        assert score.figures()["F1, addresses joined"] == 100
+        assert score.figures()["exact F1"] < 70
+    score = FinalScore()
+    score.add(GoldText(text, parts), [(3, 6, "person"), (7, 32, "address")])
+    assert score.figures()["F1, addresses joined"] == 50
 
 
 ROWS = [

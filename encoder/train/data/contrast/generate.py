@@ -1,9 +1,11 @@
 """Training sequences of made-up messages, each a document of its own."""
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from encoder.model.config import ConfigError
+from encoder.tokenizer.cleaning import clean_text, spread_text
 from encoder.train.config import TextSource
 from encoder.train.data.contrast.message import ContrastMessage, draw_message
 from encoder.train.data.contrast.templates import MessageTemplate, read_contrast_lists, read_message_templates
@@ -46,6 +48,16 @@ def read_messages(source: TextSource) -> Iterator[tuple[dict[str, str], TextSequ
     messages = generate_messages(source.count, source.seed, source.fold, source.without_fold)
     for number, message in enumerate(messages):
         facts = {"kind": message.kind, "side": message.side, "form": message.form, "template": message.template}
-        words, tags = tag_spans(message.text, message.spans)
+        words, tags = tag_spans(*_read_as_live(message.text, message.spans))
         document = f"{source.generate} {source.seed} {source.fold} {number}: {message.template}"
         yield facts, TextSequence(document, words, tags, as_is=True, scores=tuple(message.scores.items()))
+
+
+def _read_as_live(text: str, spans: tuple[tuple[int, int, str], ...]) -> tuple[str, tuple[tuple[int, int, str], ...]]:
+    """Give a text, with its spans, cleaned as the model reads it in use: it learns what is left of disguises."""
+    cleaned = clean_text(text)
+    spread = spread_text(cleaned)
+    if spread is None:
+        return cleaned, spans
+    shown, places = spread
+    return shown, tuple((bisect_left(places, start), bisect_left(places, end), label) for start, end, label in spans)

@@ -2,8 +2,10 @@
 
 import random
 import re
+from functools import cache
 from typing import Literal, NamedTuple
 
+from encoder.train.data.contrast.disguise import disguise_words
 from encoder.train.data.contrast.templates import SCORES, MessageTemplate, read_contrast_lists
 
 MessageForm = Literal["forum", "chat", "speech"]
@@ -11,6 +13,8 @@ FORMS: dict[MessageForm, float] = {"forum": 0.4, "chat": 0.4, "speech": 0.2}
 """Shares of the forms: typed with capitals and punctuation, typed in small letters, and as recognisers write speech."""
 BEFORE = 0.3
 """Share of the messages with neutral text before; as many have some after."""
+DISGUISED = 0.15
+"""Share of the typed messages, whatever their side, in which words are disguised: a disguise alone is no insult."""
 FILLERS = ("uh", "um", "you know", "like")
 _CLAIMS = ("dehumanising", "threatening", "excluding", "belittling", "stereotyping")
 _IDENTITY_FORMS = {"groups": 0, "a_member": 1, "adj": 2}
@@ -39,6 +43,8 @@ class ContrastMessage(NamedTuple):
     """In characters, end exclusive; none in a harmless message."""
     scores: dict[str, float]
     """A target from 0 to 1 for each of `SCORES`."""
+    disguised: tuple[tuple[int, int], ...] = ()
+    """Words in disguise, in characters of the text, end exclusive."""
 
 
 def draw_message(template: MessageTemplate, rng: random.Random) -> ContrastMessage:
@@ -47,15 +53,26 @@ def draw_message(template: MessageTemplate, rng: random.Random) -> ContrastMessa
     form = rng.choices([*FORMS], [*FORMS.values()])[0]
     marked = _write(_frame(_MessageFiller(rng).fill(template.text), rng), form, rng)
     text, spans = _read_marks(marked)
+    shown, places, disguised = text, spans, ()
+    if form != "speech" and rng.random() < DISGUISED:
+        shown, places, disguised = disguise_words(text, spans if kind.side != "harmless" else (), _rude_words(), rng)
     return ContrastMessage(
         template.kind,
         kind.side,
         form,
         f"{template.kind} {template.number}",
-        text,
-        () if kind.side == "harmless" else spans,
+        shown,
+        () if kind.side == "harmless" else places,
         _score(text, dict(zip(SCORES, kind.scores, strict=True)), kind.side == "harmless"),
+        disguised,
     )
+
+
+@cache
+def _rude_words() -> frozenset[str]:
+    """Words that people disguise, on any side: swear words and insults of one word."""
+    lists = read_contrast_lists().lists
+    return frozenset((*lists["profane"], *lists["mild"], *lists["insults"], *lists["insulting_adjectives"]))
 
 
 class _MessageFiller:
@@ -65,6 +82,9 @@ class _MessageFiller:
         self._rng = rng
         self._lists = read_contrast_lists().lists
         self._identities = rng.sample(self._lists["identities"], 2)
+        self._opposites = [
+            (known, opposite) for known, _, opposite in (x.partition("|") for x in self._lists["opposites"])
+        ]
         self._slur = rng.choice(self._lists["slurs"])
         self._values: dict[str, str] = {}
 
@@ -81,12 +101,34 @@ class _MessageFiller:
             return self._identities[number == "2"].split("|")[_IDENTITY_FORMS[kind]]
         if kind in _SLUR_FORMS:
             return self._slur.split("|")[_SLUR_FORMS[kind]]
+        if kind == "insults":
+            return _make_plural(self._rng.choice(self._lists[kind]))
         if kind == "swear":
             return f"<{self._rng.choice(self._lists['swears'])}>"
         if kind + number not in self._values:
-            name = self._rng.choice(_CLAIMS) if kind == "claim" else _LISTS.get(kind, kind)
-            self._values[kind + number] = self._rng.choice(self._lists[name])
+            self._values[kind + number] = self._draw(kind)
         return _SLOT.sub(self._value, self._values[kind + number])
+
+    def _draw(self, kind: str) -> str:
+        if kind not in ("claim", "unclaim"):
+            return self._rng.choice(self._lists[_LISTS.get(kind, kind)])
+        claim = self._rng.choice(self._lists[self._rng.choice(_CLAIMS)])
+        return claim if kind == "claim" else self._negate(claim) or self._draw(kind)
+
+    def _negate(self, claim: str) -> str:
+        """Give the opposite of a claim; "" if there is none."""
+        claim = claim.strip("<>")
+        pairs = [pair for pair in self._opposites if claim.startswith(pair[0])]
+        longest = max((len(known) for known, _ in pairs), default=0)
+        ends = [opposite + claim[longest:] for known, opposite in pairs if len(known) == longest]
+        return self._rng.choice(ends) if ends else ""
+
+
+def _make_plural(noun: str) -> str:
+    """Give the plural of a noun, or of the one before "of"."""
+    noun, of, rest = noun.partition(" of ")
+    noun = re.sub(r"(?<![aeou])y$", "ie", noun)
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s") + of + rest
 
 
 def _frame(message: str, rng: random.Random) -> str:

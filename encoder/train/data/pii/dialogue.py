@@ -19,9 +19,12 @@ FORMS: dict[DialogueForm, float] = {"words": 0.45, "digits": 0.17, "punctuated":
 is spoken, with both; `written` is typed, with values as forms and messages have them."""
 SPLITS = 0.3
 """Probability that a long value is said in two turns, for the first one of a spoken dialogue."""
+HESITATES_AFTER = 0.05
+"""Probability that words follow a value which say nothing and are no part of it."""
 CASUAL = 0.2
 """Share of typed dialogues in small letters."""
 OPENERS = ("uh", "um", "yeah", "so", "okay so", "well", "right", "hi", "yes", "no", "oh", "sorry", "okay")
+_SHOUTED = ("person", "place", "address")
 _CAPITALS = frozenset((*NATO, *SPELLING_WORDS, *(x.lower() for x in MONTHS)))
 
 
@@ -144,12 +147,13 @@ class _Writer:
         """Add the value of a slot; the same slot and number have the same value."""
         value = self._draw(slot, number)
         if self._form == "written":
-            self._add(value, value.written.lower() if self._casual else value.written)
+            self._add(value, self._typed(value))
             return
-        said = disturb(self._speech[self._speaker].say(value), self._rng)
-        if self._form == "punctuated" and value.kind in ("name", "address", "fixed"):
+        plain = value.kind in ("name", "address", "fixed")
+        said = disturb(self._speech[self._speaker].say(value), self._rng, FILLERS[:5] if plain else FILLERS)
+        if self._form == "punctuated" and plain:
             as_words = value.kind == "fixed" and self._rng.random() < 0.5
-            self._add(value, value.parts[0] if as_words else " ".join(value.written.split()))
+            self._add(value, value.parts[0] if as_words else " ".join(value.written.replace(">", "").split()))
             return
         self.styles |= said.styles
         if self._rng.random() < 0.05:
@@ -158,6 +162,15 @@ class _Writer:
             self._split(value, said)
         else:
             self._add(value, self._cased(said.units))
+        if self._bare and self._rng.random() < HESITATES_AFTER:
+            self.frame(f" {self._rng.choice(FILLERS)}")
+
+    def _typed(self, value: Value) -> str:
+        """Write a value as it is typed: now and then names and addresses in capitals."""
+        if self._casual:
+            return value.written.lower()
+        shouted = value.label in _SHOUTED and self._rng.random() < 0.04
+        return value.written.upper() if shouted else value.written
 
     def _split(self, value: Value, said: SpokenValue) -> None:
         """Say a value in two turns, between which the other party speaks or reads the first half back."""

@@ -1,6 +1,7 @@
 """What goes wrong while a value is said: hesitation, corrections, words that the recogniser mishears."""
 
 import random
+from collections.abc import Sequence
 
 from encoder.train.data.numbers import ONES
 from encoder.train.data.pii.speech import SpokenValue
@@ -22,13 +23,21 @@ MISHEARD = {pair.split()[0]: [x.split()[1] for x in _ALIKE if x.split()[0] == pa
 HESITATES, CORRECTS, MISHEARS = 0.16, 0.09, 0.07
 """Probabilities for a value."""
 BACKCHANNELS = split_phrases("""
-    go ahead, mm hm, uh huh, okay, yep, yes, right, got it, sure, i'm listening, and the rest, keep going, alright
+    go ahead, mm hm, uh huh, okay, yep, yes, right, got it, sure, i'm listening, and the rest, keep going, alright,
+    one moment, slower please, hang on a sec, typing, okay and then, i'm with you, next, sorry one second, yes go on,
+    uh huh yes, carry on, ready for the rest, mhm, wait let me get a pen, so far so good
 """)
 """What the other party says between the halves of a value."""
 
 
-def disturb(said: SpokenValue, rng: random.Random) -> SpokenValue:
-    """Hesitate, correct and mishear, each by chance; the units stay those of one span."""
+def disturb(said: SpokenValue, rng: random.Random, fillers: Sequence[str] = FILLERS) -> SpokenValue:
+    """Hesitate, correct and mishear, each by chance; the units stay those of one span.
+
+    Args:
+        said: the value.
+        rng: decides.
+        fillers: what is said in a hesitation.
+    """
     units, styles = list(said.units), set(said.styles)
     short = [i for i, unit in enumerate(units) if _is_single(unit)]
     if len(short) > 2 and rng.random() < CORRECTS:
@@ -36,7 +45,7 @@ def disturb(said: SpokenValue, rng: random.Random) -> SpokenValue:
         styles.add("correction")
     if len(units) > 1 and rng.random() < HESITATES:
         for _ in range(rng.choice((1, 1, 2))):
-            units.insert(rng.randint(1, len(units) - 1), rng.choice(FILLERS))
+            units.insert(rng.randint(1, len(units) - 1), rng.choice(fillers))
         styles.add("hesitation")
     if rng.random() < MISHEARS:
         heard = [_mishear(unit, rng) for unit in units]

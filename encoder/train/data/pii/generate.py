@@ -11,11 +11,19 @@ from encoder.train.data.pii.templates import DialogueTemplate, read_templates
 from encoder.train.data.pii.value import split_words
 from encoder.train.data.sequence import TextSequence, hash_text, keep_template, tag_spans
 
-HARD = 0.3
+HARD = 0.35
 """Share of the dialogues without personal data."""
 TWO_ASKS = 0.5
 """Share of the questions that another one follows."""
-RARE = frozenset(split_words("card iban account national_id passport plate medical ip url username person.spelled"))
+STRETCHES = 0.35
+"""Share of the dialogues without personal data that go on with others of that kind, up to three."""
+AMID = 0.12
+"""Share of the dialogues with personal data before or after which there is talk without it."""
+RARE = frozenset(
+    split_words(
+        "card iban account national_id licence passport plate medical ip url username postcode dob person.spelled"
+    )
+)
 """Slots whose templates are drawn more often, since few templates have them."""
 
 
@@ -45,13 +53,21 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
         (template,) = rng.choices(kinds[hard], weights[hard])
         if _asks(template) and rng.random() < TWO_ASKS:
             template = template.join(rng.choice([x for x in kinds[hard] if x.domain == template.domain]))
+        if hard and rng.random() < STRETCHES:
+            others = rng.choices(kinds[hard], weights[hard], k=rng.choice((1, 1, 2, 3)))
+            for other in dict.fromkeys(x for x in others if x.name not in template.name.split(", ")):
+                template = template.join(other)
+        elif not hard and rng.random() < AMID:
+            other = rng.choices(kinds[True], weights[True])[0]
+            joined = other.join(template) if rng.random() < 0.5 else template.join(other)
+            template = joined._replace(domain=template.domain)
         yield draw_dialogue(template, rng.choice([*LISTS.locales]), rng)
 
 
 def _weigh(template: DialogueTemplate) -> int:
     if _asks(template):
         return 1
-    return (1 + 2 * len(template.slots & RARE)) * (3 if template.domain.endswith(RECORDS) else 1)
+    return (1 + 2 * len(template.slots & RARE)) * (3 if template.domain == RECORDS else 1)
 
 
 def _asks(template: DialogueTemplate) -> bool:

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from encoder.train.data.numbers import say_number
 from encoder.train.data.pii.locales import LISTS, fill_shape
 from encoder.train.data.pii.personal import MONTHS, make_date
-from encoder.train.data.pii.persons import faker_of, fold_accents
-from encoder.train.data.pii.value import Value, make_code, make_fixed, make_name, make_web, split_words
+from encoder.train.data.pii.persons import faker_of
+from encoder.train.data.pii.value import Value, fold_accents, make_code, make_fixed, make_name, make_web, split_words
 
 _WEEKDAYS = split_words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+_PAGE_WORDS = split_words("""
+    wiki howto faq download releases forum bugs docs install index.html showthread manual network sound printing
+    packages search latest setup community node blog news archive driver kernel main pool
+""")
+_DUMMIES = split_words("""
+    127.0.0.1 0.0.0.0 255.255.255.0 255.255.255.255 224.0.0.1 2.6.15.4 10.04.4.1 1.2.3.4.5 6.06.1.2 3.10.0.514
+""")
 
 
 def cardinal(number: int) -> str:
@@ -31,6 +38,8 @@ class ImpersonalData:
             return make_code("", fill_shape(self._rng.choice(LISTS.impersonal[slot]), self._rng))
         if slot in _LISTED:
             return Value("", "name", *_shown(self._rng.choice(_LISTED[slot])))
+        if slot in _SIGNED:
+            return make_web("", self._rng.choice(LISTS.words[slot]))
         return _DRAWN[slot](self)
 
     def hotline(self) -> Value:
@@ -136,6 +145,38 @@ class ImpersonalData:
                 name += f" {rng.choice(LISTS.company_ends)}"
         return make_name("", name)
 
+    def dummy(self) -> Value:
+        """Address of no machine, or a version that looks like one."""
+        return make_code("", self._rng.choice(_DUMMIES), "ip")
+
+    def docpage(self) -> Value:
+        """Page of a project that everybody reads, mostly with a path."""
+        rng = self._rng
+        start = rng.choice(("", "", "http://", "http://www.", "https://", "https://www."))
+        words = [rng.choice(_PAGE_WORDS) for _ in range(rng.choice((0, 1, 2, 2)))]
+        number = str(rng.randint(1, 99_999)) if words and rng.random() < 0.3 else ""
+        end = "".join(f"/{x}" for x in words) + (f"/{number}" if number else "")
+        return make_web("", start, rng.choice(LISTS.words["docpage"]), end)
+
+    def nick(self) -> Value:
+        """What somebody in a chat room is called, who is addressed by it."""
+        rng = self._rng
+        end = rng.choice(("", "", "", str(rng.randint(1, 99)), "_", "__", "-away", str(rng.randint(100, 2009))))
+        kind = rng.random()
+        if kind < 0.25:
+            return make_web("", rng.choice(LISTS.words["nick"]))
+        if kind < 0.5:
+            name = rng.choice(LISTS.hobbies)
+        elif kind < 0.75:
+            faker = faker_of(self._locale)
+            faker.seed_instance(rng.getrandbits(64))
+            name = fold_accents(faker.first_name()).lower()[: rng.randint(3, 8)].strip()
+            name += rng.choice(("", "", rng.choice("bcdfgklmnprst")))
+        else:
+            name = "".join(rng.sample(LISTS.brand_parts, 2))
+        name = name.capitalize() if rng.random() < 0.25 else name
+        return make_web("", f"{name}{end}")
+
     def expiry(self) -> Value:
         """Month and year at which a card ends."""
         month, year = self._rng.randint(1, 12), self._rng.randint(26, 34)
@@ -203,6 +244,8 @@ def _shown(text: str) -> tuple[str, tuple[str, ...]]:
     return value.written, value.parts
 
 
+_SIGNED = ("host", "package", "path")
+"""Slots whose names have digits and signs."""
 _LISTED: dict[str, tuple[str, ...]] = {
     "famous": LISTS.famous,
     "city": LISTS.cities,
@@ -210,6 +253,7 @@ _LISTED: dict[str, tuple[str, ...]] = {
     "publicplace": LISTS.public_places,
     "weekday": _WEEKDAYS,
     "month": MONTHS,
+    **{slot: names for slot, names in LISTS.words.items() if slot not in (*_SIGNED, "nick", "docpage")},
 }
 _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "hotline": ImpersonalData.hotline,
@@ -223,6 +267,9 @@ _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "date": ImpersonalData.date,
     "stamp": ImpersonalData.stamp,
     "company": ImpersonalData.company,
+    "dummy": ImpersonalData.dummy,
+    "docpage": ImpersonalData.docpage,
+    "nick": ImpersonalData.nick,
     "expiry": ImpersonalData.expiry,
     "count": ImpersonalData.count,
     "quantity": ImpersonalData.quantity,
@@ -232,5 +279,5 @@ _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "measure": ImpersonalData.measure,
     "room": ImpersonalData.room,
 }
-IMPERSONAL_SLOTS = frozenset((*LISTS.impersonal, *_LISTED, *_DRAWN))
+IMPERSONAL_SLOTS = frozenset((*LISTS.impersonal, *LISTS.words, *_LISTED, *_DRAWN))
 """Names of the slots without personal data."""

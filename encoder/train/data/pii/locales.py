@@ -33,11 +33,19 @@ class LocaleShapes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Domains of mail, beside those of all countries."""
 
 
+class Culture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of one script, in letters of ASCII."""
+
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+
+
 class ValueLists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that values are drawn from, beside Faker."""
 
     name_locales: tuple[str, ...]
     """Locales of Faker that the names of people are of who come from elsewhere."""
+    romanised: tuple[Culture, ...]
     address_locales: tuple[str, ...]
     """Locales of Faker that written addresses are of, beside those of the dialogue's."""
     boxes: tuple[str, ...]
@@ -46,6 +54,12 @@ class ValueLists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shapes of what follows the street."""
     regions: tuple[str, ...]
     """What follows a town."""
+    world_phones: tuple[str, ...]
+    """Shapes of telephone numbers of other countries, and with an extension."""
+    licences: tuple[str, ...]
+    """Shapes of the numbers of driving licences."""
+    words: dict[str, tuple[str, ...]]
+    """Names without personal data, by slot: titles, jobs, nationalities, hosts, packages ..."""
     brand_parts: tuple[str, ...]
     """Syllables of invented names of firms."""
     company_ends: tuple[str, ...]

@@ -2,10 +2,10 @@
 
 import datetime
 import random
-import re
 from collections.abc import Callable
 from itertools import accumulate
 
+from encoder.train.data.pii.addresses import AddressData, make_address
 from encoder.train.data.pii.check_digits import (
     iban_digits,
     luhn_digit,
@@ -17,12 +17,13 @@ from encoder.train.data.pii.check_digits import (
     verhoeff_digit,
 )
 from encoder.train.data.pii.locales import LISTS, fill_shape
-from encoder.train.data.pii.persons import Person, faker_of, fold_accents
-from encoder.train.data.pii.value import Value, make_code, make_name, make_web, split_words
+from encoder.train.data.pii.persons import Person, faker_of
+from encoder.train.data.pii.value import Value, fold_accents, make_code, make_name, make_web, split_words
 
 MONTHS = split_words("""
     January February March April May June July August September October November December
 """)
+_CARDS = split_words("visa16 visa16 visa16 mastercard mastercard amex discover visa13 diners jcb16 maestro visa19")
 _TODAY = datetime.date(2026, 1, 1)
 
 
@@ -35,6 +36,7 @@ class PersonalData:
         self._shapes = LISTS.locales[locale]
         self._faker = faker_of(locale)
         self._faker.seed_instance(rng.getrandbits(64))
+        self._addresses = AddressData(locale, rng, self._faker)
 
     def draw(self, slot: str, person: Person) -> Value:
         """Draw the value of a slot, such as "phone" or "person.last", of a person."""
@@ -57,15 +59,20 @@ class PersonalData:
 
     def spelled_name(self, person: Person) -> Value:
         """Surname, letter by letter."""
-        letters = [c.upper() for c in person.last if c.isalpha()]
+        letters = [c.upper() for c in fold_accents(person.last) if c.isalpha()]
         return Value("person", "spelled", self._rng.choice("- ").join(letters), tuple(x.lower() for x in letters))
+
+    def short_name(self, person: Person) -> Value:
+        """Initial and surname."""
+        return make_name("person", f"{person.first[0]}{self._rng.choice(('. ', ' '))}{person.last}")
 
     def town(self, person: Person) -> Value:
         """The town that somebody lives in or comes from."""
-        return make_name("place", self._town())
+        return make_name("place", self._addresses.town())
 
-    def _town(self) -> str:
-        return self._rng.choice(self._shapes.towns) if self._rng.random() < 0.55 else fold_accents(self._faker.city())
+    def world_place(self, person: Person) -> Value:
+        """The town or country, of anywhere, that somebody lives in or comes from."""
+        return make_name("place", self._addresses.world_place())
 
     def address(self, person: Person) -> Value:
         """House number and street; half of the time the town follows."""
@@ -73,54 +80,23 @@ class PersonalData:
 
     def street_address(self, person: Person) -> Value:
         """House number and street."""
-        rng = self._rng
-        house = str(
-            rng.choice((rng.randint(1, 99), rng.randint(1, 99), rng.randint(100, 999), rng.randint(1000, 9999)))
-        )
-        house += rng.choice("ABC") if rng.random() < 0.06 else ""
-        street = (
-            rng.choice((*LISTS.streets, *self._shapes.streets))
-            if rng.random() < 0.5
-            else fold_accents(self._faker.street_name())
-        )
-        flat = f"{rng.choice(('Flat', 'Apartment', 'Unit', 'Suite', 'Apt.', 'Apt'))} {rng.randint(1, 40)}"
-        written = f"{house} {street}"
-        if rng.random() < 0.12:
-            written = rng.choice((f"{flat}, {written}", f"{written}, {flat}"))
-        return _address(written)
+        return make_address(self._addresses.street())
 
     def town_address(self, person: Person) -> Value:
         """House number, street and town."""
-        return _address(f"{self.street_address(person).written}, {self._town()}")
+        return make_address(self._addresses.with_town())
+
+    def world_street(self, person: Person) -> Value:
+        """House number and street of any country."""
+        return make_address(self._addresses.world_street())
+
+    def corner(self, person: Person) -> Value:
+        """Corner of two streets."""
+        return make_address(self._addresses.corner())
 
     def address_lines(self, person: Person) -> Value:
-        """Address as letters, forms and signatures have it: of any country, over several lines or parts."""
-        rng = self._rng
-        faker = faker_of(rng.choice(LISTS.address_locales))
-        faker.seed_instance(rng.getrandbits(64))
-        kind = rng.random()
-        if kind < 0.4:
-            street, town = self.street_address(person).written, self._town()
-        elif kind < 0.85:
-            street, town = _spaced(faker.street_address()), _spaced(faker.city())
-            if rng.random() < 0.3:
-                street = f"{rng.randint(1, 99_999)} {street}"
-            if rng.random() < 0.3:
-                street, town = fold_accents(street), fold_accents(town)
-        else:
-            street, town = fill_shape(rng.choice(LISTS.boxes), rng), self._town()
-            if street.startswith(("PSC", "Unit", "CMR")):
-                town = f"{rng.choice(('APO', 'FPO', 'DPO'))} {rng.choice(('AA', 'AE', 'AP'))}"
-        parts = [street]
-        if rng.random() < 0.3 and not street.startswith("P"):
-            parts.append(fill_shape(rng.choice(LISTS.flats), rng))
-        parts.append(town.upper() if rng.random() < 0.1 else town)
-        if rng.random() < 0.35:
-            parts.append(rng.choice(LISTS.regions))
-        if rng.random() < 0.3:
-            parts.append(rng.choice(LISTS.countries))
-        sign = rng.choice((", ", ", ", "\n", "\n", "\n", " ", "\n, "))
-        return _address(sign.join(parts))
+        """Address as letters, forms and signatures have it."""
+        return make_address(self._addresses.block())
 
     def postcode(self, person: Person) -> Value:
         """Postcode in its country's form."""
@@ -130,7 +106,9 @@ class PersonalData:
         return make_code("postcode", written)
 
     def phone(self, person: Person) -> Value:
-        """Telephone number."""
+        """Telephone number; one of seven is of another country."""
+        if self._rng.random() < 0.15:
+            return make_code("phone", self._pick(LISTS.world_phones))
         return make_code("phone", self._pick(self._shapes.phone))
 
     def email(self, person: Person) -> Value:
@@ -141,7 +119,10 @@ class PersonalData:
         if rng.random() < 0.25:
             own = rng.choice((last, last + rng.choice(LISTS.hobbies), first + last))
             domain = f"{own}.{rng.choice(LISTS.top_domains)}"
-        return make_web("email", *self._handle(first, last), "@", domain)
+        handle = self._handle(first, last)
+        if rng.random() < 0.12:
+            handle = [x.capitalize() for x in handle]
+        return make_web("email", *handle, "@", domain)
 
     def _handle(self, first: str, last: str) -> list[str]:
         """Draw the parts of a handle, alternately words and what stands between."""
@@ -184,14 +165,13 @@ class PersonalData:
             )
         )
         page = rng.choice(([], [], ["/", rng.choice(("blog", "cv", "photos", "me"))]))
-        return make_web(
-            "url", start, *own, ".", rng.choice(("com", "net", "org", "co.uk", "me", "dev", "blog", "ie", "ca")), *page
-        )
+        value = make_web("url", start, *own, ".", rng.choice(LISTS.top_domains), *page)
+        return value._replace(written=f"{value.written}/") if start and not page and rng.random() < 0.3 else value
 
     def card(self, person: Person) -> Value:
         """Number of a payment card, with its check digit."""
-        number = self._faker.credit_card_number(self._rng.choice(("visa16", "mastercard", "amex", "discover")))
-        groups = (4, 6, 5) if len(number) == 15 else (4, 4, 4, 4)
+        number = self._faker.credit_card_number(self._rng.choice(_CARDS))
+        groups = {15: (4, 6, 5), 14: (4, 6, 4), 16: (4, 4, 4, 4)}.get(len(number), (len(number),))
         return make_code("card", _group(number, groups, self._rng.choice((" ", " ", "-", ""))))
 
     def iban(self, person: Person) -> Value:
@@ -218,6 +198,10 @@ class PersonalData:
     def national_id(self, person: Person) -> Value:
         """National number: social security, insurance, health or tax, with its check digit."""
         return make_code("national_id", _NATIONAL[self.locale](self._rng))
+
+    def licence(self, person: Person) -> Value:
+        """Number of a driving licence, which identifies somebody as a national number does."""
+        return make_code("national_id", self._pick(LISTS.licences))
 
     def passport(self, person: Person) -> Value:
         """Number of a passport."""
@@ -272,16 +256,8 @@ def _ordinal_sign(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _address(written: str) -> Value:
-    return Value("address", "address", written, tuple(re.findall(r"[\w']+", fold_accents(written))))
-
-
-def _spaced(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _plain(text: str) -> str:
-    return "".join(c for c in text.lower() if "a" <= c <= "z") or "x"
+    return "".join(c for c in fold_accents(text).lower() if "a" <= c <= "z") or "x"
 
 
 def _social_security(rng: random.Random) -> str:
@@ -349,10 +325,14 @@ _SLOTS: dict[str, Callable[[PersonalData, Person], Value]] = {
     "person.first": PersonalData.first_name,
     "person.last": PersonalData.last_name,
     "person.spelled": PersonalData.spelled_name,
+    "person.short": PersonalData.short_name,
     "place": PersonalData.town,
+    "place.world": PersonalData.world_place,
     "address": PersonalData.address,
     "address.town": PersonalData.town_address,
     "address.lines": PersonalData.address_lines,
+    "address.street": PersonalData.world_street,
+    "address.corner": PersonalData.corner,
     "postcode": PersonalData.postcode,
     "phone": PersonalData.phone,
     "email": PersonalData.email,
@@ -363,6 +343,7 @@ _SLOTS: dict[str, Callable[[PersonalData, Person], Value]] = {
     "account": PersonalData.account,
     "sort": PersonalData.bank_code,
     "national_id": PersonalData.national_id,
+    "licence": PersonalData.licence,
     "passport": PersonalData.passport,
     "dob": PersonalData.date_of_birth,
     "plate": PersonalData.plate,

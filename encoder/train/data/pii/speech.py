@@ -119,11 +119,14 @@ class Speech:
     def _formatted(self, parts: tuple[str, ...]) -> list[str]:
         """Write a number as recognisers do that write digits: in its groups, in one, or digit by digit."""
         plain = [x.lower() for x in parts if x.isalnum()]
-        layout = self._rng.choice(("groups", "groups", "one", "single", "pairs"))
+        layout = self._rng.choice(("groups", "groups", "groups", "one", "single", "single", "pairs", "mixed"))
         self._used.add(f"digits {layout}")
         plus = ["plus"] if parts[0] == "+" and self._chance(0.6) else []
         if layout == "one":
             return [*plus, "".join(plain)]
+        if layout == "mixed":  # some groups in words
+            runs = [self._run(x, "singles") if x.isdigit() and self._chance(0.4) else [x] for x in plain]
+            return [*plus, *(unit for run in runs for unit in run)]
         size = {"groups": 99, "single": 1, "pairs": 2}[layout]
         return [*plus, *(x[i : i + size] for x in plain for i in range(0, len(x), size))]
 

@@ -1,6 +1,7 @@
 """The values of a dialogue: what is written, the parts that are said, and the label."""
 
 import re
+import unicodedata
 from typing import Literal, NamedTuple
 
 LABELS = (
@@ -19,6 +20,15 @@ def split_words(text: str) -> tuple[str, ...]:
 def split_phrases(text: str) -> tuple[str, ...]:
     """Give what stands between the commas of a text, with one blank between its words."""
     return tuple(" ".join(x.split()) for x in text.split(","))
+
+
+def fold_accents(text: str) -> str:
+    """Write a name with letters of ASCII ("Muñoz" as "Munoz")."""
+    text = text.translate({ord(a): b for a, b in zip("łŁøØßıđĐþÞæÆðÐœŒ", _FOLDED, strict=True)})
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
+_FOLDED = split_words("l L o O ss i d D th Th ae Ae d D oe Oe")
 
 
 class Value(NamedTuple):
@@ -41,7 +51,7 @@ def make_code(label: str, written: str, kind: ValueKind = "code") -> Value:
 
 def make_name(label: str, written: str) -> Value:
     """Make a value that is said as it is written, without punctuation."""
-    return Value(label, "name", written, tuple(re.sub(r"[^\w' ]", " ", written.lower()).split()))
+    return Value(label, "name", written, tuple(re.sub(r"[^\w' ]", " ", fold_accents(written).lower()).split()))
 
 
 def make_web(label: str, *parts: str) -> Value:

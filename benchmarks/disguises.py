@@ -1,8 +1,9 @@
 """Share of disguised rude words that a tagger finds, of those that it finds undisguised, by kind of disguise.
 
-Each word is put into sentences and sent through `hearken tag` as closed segments, plain and disguised. A word counts as
-found if a span touches it. The words of the list whose disguises are undone (`encoder.tokenizer.rude_words`) and others
-are reported apart: nothing is promised for the latter.
+Harmless words in the same disguises tell whether it is the word that is found or the disguise; made-up messages
+for training hold none of them. Each word is put into sentences and sent through `hearken tag` as closed segments,
+plain and disguised. A word counts as found if a span touches it. The words of the list whose disguises are undone
+(`encoder.tokenizer.rude_words`) and others are reported apart: nothing is promised for the latter.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ _WORDS = """
 WORDS = _WORDS.split()
 FRAMES = ["you are such a {}", "shut up you {}", "what a {} he is", "nobody likes you, {}, go away", "{} all of you"]
 
+HARMLESS = ["guitar", "pillow", "blanket", "dolphin", "pepper", "umbrella", "lantern", "orchard", "velvet", "saddle"]
+HARMLESS_FRAMES = ["the {} is on page nine", "have you seen my {}?", "{}, please"]
+
 
 class KindScore(msgspec.Struct, frozen=True):
     """Disguised words that were found, of those that were found undisguised."""
@@ -31,6 +35,9 @@ class KindScore(msgspec.Struct, frozen=True):
     of: int
     found_unlisted: int
     of_unlisted: int
+    flagged_harmless: int
+    """Harmless words in disguise that a span touches."""
+    of_harmless: int
 
     @property
     def share(self) -> float:
@@ -40,7 +47,9 @@ class KindScore(msgspec.Struct, frozen=True):
 
 def run_disguises(tagger: str, kinds: Sequence[str] = tuple(KINDS)) -> list[KindScore]:
     """Measure a tagger, as for `hearken tag`, on all kinds of disguises."""
-    cases = [(kind, word, frame) for kind in ("", *kinds) for word in WORDS for frame in FRAMES]
+    texts = [(word, frame) for word in WORDS for frame in FRAMES]
+    harmless = [(word, frame) for word in HARMLESS for frame in HARMLESS_FRAMES]
+    cases = [(kind, *text) for kind in ("", *kinds) for text in (*texts, *harmless)]
     shown = [disguise(kind, word) if kind else word for kind, word, _ in cases]
     revisions = tag_alone(tagger, [frame.format(x) for x, (_, _, frame) in zip(shown, cases, strict=True)])
     found = [[(x["start"], x["end"]) for x in revision["spans"]] for revision in revisions]
@@ -50,9 +59,10 @@ def run_disguises(tagger: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Kind
     }
     scores = []
     for kind in kinds:
-        rows = [(hit[kind, w, f], w in RUDE_WORDS) for k, w, f in cases if k == kind and hit["", w, f]]
+        rows = [(hit[kind, w, f], w in RUDE_WORDS) for w, f in texts if hit["", w, f]]
         listed, others = [x for x, is_listed in rows if is_listed], [x for x, is_listed in rows if not is_listed]
-        scores.append(KindScore(kind, sum(listed), len(listed), sum(others), len(others)))
+        flagged = sum(hit[kind, word, frame] for word, frame in harmless)
+        scores.append(KindScore(kind, sum(listed), len(listed), sum(others), len(others), flagged, len(harmless)))
     return scores
 
 
@@ -66,5 +76,6 @@ def disguise_table(scores: Sequence[KindScore]) -> Table:
             "listed": lambda x: f"{x.found}/{x.of}",
             "%": lambda x: f"{100 * x.share:.0f}",
             "not listed": lambda x: f"{x.found_unlisted}/{x.of_unlisted}",
+            "harmless": lambda x: f"{x.flagged_harmless}/{x.of_harmless}",
         },
     )

@@ -104,6 +104,47 @@ def workers(
 
 
 @app.command()
+def scale(
+    tagger: Annotated[list[str] | None, typer.Option(help="Taggers of the workers.")] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
+    sessions: Annotated[str, typer.Option(help="Numbers of sessions to restore, separated by commas.")] = "1000,10000",
+    minutes: Annotated[float, typer.Option(min=0.2, help="That each session has spoken.")] = 2.0,
+    workers: Annotated[str, typer.Option(help="Sizes of groups of which one worker leaves.")] = "2,4,8",
+    load: Annotated[float, typer.Option(min=0.05, max=1.0, help="Of each worker before that.")] = 0.5,
+    seconds: Annotated[float, typer.Option(min=2.0, help="Of speech after a takeover.")] = 20.0,
+    rolling: Annotated[
+        int, typer.Option(min=0, help="Speakers of two rolling restarts of two worker processes; 0: none.")
+    ] = 0,
+    warm_up: Annotated[float, typer.Option(min=2.0, help="Seconds of speech before a rolling restart.")] = 60.0,
+    broker: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own.")] = None,
+    partitions: Annotated[int, typer.Option(min=1, help="Of the topics of a restore.")] = 4,
+    quick: QuickOption = False,
+    out: OutOption = None,
+) -> None:
+    """Restores, takeovers and rolling restarts of a group, and a model of 2 to 8 workers from them."""
+    from benchmarks.scale.run import ScaleSettings, parse_sizes, run_scale, scale_tables
+
+    configure_logging("error")
+    restores = (200, 1000) if quick else parse_sizes(parse_numbers("--sessions", sessions), 1)
+    settings = ScaleSettings(
+        broker=broker,
+        taggers=tuple(parse_taggers(tagger)),
+        policy=policy,
+        minutes=0.5 if quick else minutes,
+        restores=restores,
+        workers=(2,) if quick else parse_sizes(parse_numbers("--workers", workers), 2),
+        load=load,
+        seconds=4.0 if quick else seconds,
+        partitions=partitions,
+        rolling=rolling,
+        warm_up=warm_up,
+    )
+    with usage_errors(), show_progress("scale") as progress:
+        report = run_scale(settings, progress, lambda line: typer.echo(line, err=True))
+    show_report(scale_tables(report), out, "scale", report)
+
+
+@app.command()
 def kafka(
     sessions: Annotated[str, typer.Option(help="Numbers of speakers, separated by commas; or none.")] = "1,64,1000",
     search: Annotated[bool, typer.Option(help="Search for the most speakers within --target-ms at p99.")] = True,

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 TESTS = (
@@ -23,11 +24,12 @@ _TESTS_SHARE = 0.45
 """Share of the time that the tests may take."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything; returns 0 if all was correct and worked, 1 if not, 2 if there is no GPU."""
-    options = _read_options()
+    options = _read_options(arguments)
     ends_at = time.monotonic() + options.seconds
     options.out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("HEARKEN_CACHE_DIR", str(Path(".cache/tests").resolve()))  # for tests and bench alike
     if options.check:
         os.environ["TRITON_INTERPRET"] = "1"
     import torch
@@ -39,7 +41,7 @@ def main() -> int:
     return 0 if _measure(options, ends_at) and correct else 1
 
 
-def _read_options() -> argparse.Namespace:
+def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.device", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="without a GPU, in a tiny form: no valid figures")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help="folder for the results")
@@ -50,7 +52,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--policy", default="default", help="restart policy")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-tests", action="store_true", help="only the bench")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _run_tests(out: Path, check: bool, seconds: float) -> bool:
@@ -60,7 +62,7 @@ def _run_tests(out: Path, check: bool, seconds: float) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", *plugins, "-o", "filterwarnings=default", *TESTS]
     environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # those of a strange machine are not for us
     if not check:
-        command.append("--gpu")
+        command += ["--gpu", "-n", "4", "--dist", "loadgroup"]  # most of the time is compilation
     print(f"correctness: {' '.join(TESTS)}", flush=True)
     with log.open("w") as file:
         try:

@@ -7,11 +7,12 @@ policy chose; then the same passes are run again on the clock.
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
 from typing import NamedTuple, Self
 
+import msgspec
 import numpy as np
 import torch
 
@@ -125,7 +126,7 @@ def _trace_last(stage: DeviceSetup, steps: Sequence[Step]) -> Trace:
 
 def _in_open_slots(stage: DeviceSetup, steps: Sequence[Step]) -> list[Step]:
     slots = {slot: stage.encoder.open_slot() for slot in sorted({one.slot for step in steps for one in step})}
-    return [[replace(one, slot=slots[one.slot]) for one in step] for step in steps]
+    return [[msgspec.structs.replace(one, slot=slots[one.slot]) for one in step] for step in steps]
 
 
 def _free(stage: DeviceSetup, steps: Sequence[Step]) -> None:

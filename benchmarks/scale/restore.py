@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from benchmarks.harness.progress import ReportProgress
-from benchmarks.scale.states import NAME, ModelSession, copy_records, make_models, partition_of
+from benchmarks.scale.states import NAME, ModelSession, copy_records, partition_of
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import EngineSettings, ServiceSettings
 from consumers.kafka.client.security import librdkafka_options
@@ -226,20 +226,19 @@ def _step(engine: Engine) -> None:
 def measure_restores(
     broker: str,
     settings: EngineSettings,
+    models: Sequence[ModelSession],
     counts: Sequence[int],
-    minutes: float,
     partitions: int,
     run: str,
     progress: ReportProgress,
-    show: Callable[[RestoreRow], None],
+    tell: Callable[[str], None],
 ) -> tuple[list[RestoreRow], FirstUpdates]:
     """Measure restores of several numbers of sessions, and the first updates after one."""
-    progress("sessions are labelled, to have states", 0.0)
-    models = make_models(build_engine(settings), minutes)
-    first = measure_first_updates(settings, models)
+    progress("first updates of restored sessions", 0.0)
+    first = measure_first_updates(settings, models, min(FIRST_UPDATES, max(counts)))
     rows = []
     for number, count in enumerate(counts):
         progress(f"restore of {count:,} sessions", (1 + number) / (1 + len(counts)))
         rows.append(measure_restore(broker, settings, models, count, partitions, f"{run}-{count}"))
-        show(rows[-1])
+        tell(f"{count:,} sessions: {rows[-1].cpu_s:.2f} s of processor, {rows[-1].wall_s:.2f} s")
     return rows, first

@@ -10,13 +10,13 @@ in which its partition published nothing. Closings always bring a revision; one 
 """
 
 import asyncio
-import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -284,7 +284,7 @@ class _Trial:
         longest = 0.0
         for found in times.values():
             inside = [begin, *sorted(at for at in found if begin <= at <= end), end]
-            longest = max(longest, *(b - a for a, b in zip(inside, inside[1:], strict=False)))
+            longest = max(longest, *(b - a for a, b in pairwise(inside)))
         return longest
 
 
@@ -304,9 +304,6 @@ def _mean(values: Sequence[float]) -> float:
 def tell_line(row: RollingRow) -> str:
     """Return one line about a rolling restart."""
     return (
-        f"{row.procedure}, {row.workers} workers, {row.speakers} speakers: {row.late} of {row.answered:,} revisions later"
-        f" than {DEADLINE:g} s, {row.lost} lost; p99 {row.p99_ms:,.0f} ms, longest pause {row.pause_s:.1f} s"
+        f"{row.procedure}, {row.workers} workers, {row.speakers} speakers: {row.late} of {row.answered:,} revisions"
+        f" later than {DEADLINE:g} s, {row.lost} lost; p99 {row.p99_ms:,.0f} ms, longest pause {row.pause_s:.1f} s"
     )
-
-
-Show = Callable[[RollingRow], None]

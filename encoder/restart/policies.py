@@ -29,11 +29,6 @@ class RestartPolicy(Protocol):
         ...
 
 
-def is_hurried(policy: RestartPolicy) -> bool:
-    """Tell whether updates wait longer than they should, as far as the policy knows."""
-    return bool(getattr(policy, "hurried", False))
-
-
 @dataclass(frozen=True, slots=True)
 class Always:
     """Full restart at every step."""

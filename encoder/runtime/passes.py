@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +13,7 @@ class OutOfPages(Exception):
     """There are too few free pages for these passes; nothing has been changed. Evict a slot and try again."""
 
 
-@dataclass(frozen=True, slots=True)
-class WordsToRead:
+class WordsToRead(msgspec.Struct, frozen=True, eq=False):
     """The last words of a segment, whose labels an encoder that reads words (`Encoder.reads_words`) gives."""
 
     last: IntArray
@@ -22,8 +22,7 @@ class WordsToRead:
     """(heads,) standing label of the word before them, or `encoder.heads.viterbi.NO_LABEL`"""
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(msgspec.Struct, frozen=True, eq=False):
     """One slot's part of one step: cut, append, and compute the tail from a restart point on."""
 
     slot: int

@@ -25,10 +25,8 @@ class PlanningSession(Protocol):
     def next_pass(self, plan: "SegmentPlan") -> Pass | None:
         """Choose the plan's next pass from what the slot holds; None once the plan is done."""
 
-    def record_pass(
-        self, plan: "SegmentPlan", one: Pass, logits: NDArray[np.float32], words: NDArray[np.float32]
-    ) -> None:
-        """Record the scores (k, columns) of a pass that `next_pass` chose, and the words that it read."""
+    def record_pass(self, plan: "SegmentPlan", one: Pass, logits: NDArray[np.float32]) -> None:
+        """Record the scores (k, columns) of a pass that `next_pass` chose."""
 
     def evict(self) -> None:
         """Give the slot back; the next plan computes the session again from its own tokens."""
@@ -176,12 +174,11 @@ class SegmentPlan:
             return None
         return self.words.choose(shift, restart, max(self.read_from, self.final_tokens))
 
-    def add_words(self, values: NDArray[np.float32]) -> None:
-        """Add the words (w, encoder's heads, `WORD_NUMBERS`) that a pass read; none if it read none."""
-        self.read = None
-        if self.words is not None and len(values):
-            count = len(self.words.word_token) - 1
-            self.read = WordsRead(count - len(values), values[:, self.words.places])
+    def read_words(self, values: NDArray[np.float32]) -> None:
+        """Record the words (w, encoder's heads, `WORD_NUMBERS`) that the last pass of the segment read."""
+        assert self.words is not None
+        count = len(self.words.word_token) - 1
+        self.read = WordsRead(count - len(values), values[:, self.words.places])
 
     def add_scores(self, first: int, end: int, first_restartable: int, logits: NDArray[np.float32]) -> None:
         """Add the scores (end - first, columns) of the tokens first..end, which one pass took through the tail.

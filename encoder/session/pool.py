@@ -98,7 +98,7 @@ class SessionPool:
         return limit
 
     def _is_done(self, plan: SegmentPlan) -> bool:
-        return plan.done and plan.session.next_pass(plan) is None
+        return plan.done and (plan.closes is None or plan.session.next_pass(plan) is None)
 
     def _step(self, steps: list[tuple[SegmentPlan, Pass]]) -> None:
         if not steps:
@@ -109,11 +109,12 @@ class SessionPool:
         bounds = scores.starts.tolist()
         read = 0
         for (plan, one), first, end in zip(steps, bounds[:-1], bounds[1:], strict=True):
-            words = len(one.words.last) if one.words is not None else 0
-            plan.session.record_pass(plan, one, scores.logits[first:end], scores.words[read : read + words])
-            read += words
+            plan.session.record_pass(plan, one, scores.logits[first:end])
+            if one.words is not None:
+                plan.read_words(scores.words[read : read + len(one.words.last)])
+                read += len(one.words.last)
             self._lru.move_to_end(plan.session)
-            self.work.appended += len(one.tokens)
+        self.work.appended += sum([len(one.tokens) for one in passes])
         self.work.computed += bounds[-1]
         self.work.flops += flops
         self.work.passes += len(steps)

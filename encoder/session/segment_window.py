@@ -35,7 +35,8 @@ class SegmentWindow:
     @property
     def computed_together(self) -> bool:
         """Whether the tokens first_restartable..end were computed in one pass and have seen exactly these."""
-        return self.end == self.first_restartable or self.blocks == [(self.first_restartable, self.end)]
+        first, blocks = max(self.start, self.window), self.blocks
+        return self.end == first or (len(blocks) == 1 and blocks[0] == (first, self.end))
 
     def slot_token(self, token: int) -> int:
         """Convert a token of the segment to its slot token."""
@@ -73,13 +74,13 @@ class SegmentWindow:
         The last pass computes from the segment's token `requested_restart` on, if possible. Returns slot tokens (end of
         the pass, restart point), or None if nothing is left to do.
         """
-        while (target := self.slot_token(count)) > (full := self.window + self.rules.window):
+        while (target := count - self.first + self.start) > (full := self.window + self.rules.window):
             if not (self.end == full and self.computed_together):
                 return full, self.first_restartable
             self._move_window()
         if self.end == target and self.computed_together:
             return None
-        restart = max(self.first_restartable, min(self.slot_token(requested_restart), self._first_invalid()))
+        restart = max(self.start, self.window, min(requested_restart - self.first + self.start, self._first_invalid()))
         return (target, restart) if restart < target else None
 
     def record_pass(self, end: int, restart: int) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Hashable
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.interface import NO_WORDS_READ
 from encoder.runtime.passes import Pass
 from encoder.session.closed_context import ClosedContext, ClosedSegment, SlotPosition, SlotSpan, WindowRules
 from encoder.session.context_codec import load_context, save_context
@@ -172,7 +171,7 @@ class SessionEncoder:
             replayed = current.segment if isinstance(current.segment, SlotSpan) else None
             tokens = replayed.segment.tokens if replayed else plan.segment.tokens
             chosen = current.next_pass(len(tokens), current.first if replayed else plan.requested_restart)
-            if not current.start:
+            if not current.start and self._spans:
                 self._spans = []  # re-anchored
             if chosen is not None:
                 end, restart = chosen
@@ -180,7 +179,9 @@ class SessionEncoder:
                 assert self.slot is not None
                 begin = current.end + shift
                 given = self._mark_start(tokens[begin : end + shift], begin)
-                words = None if replayed else plan.choose_words(shift, end + shift, restart + shift)
+                words = (
+                    None if replayed or plan.words is None else plan.choose_words(shift, end + shift, restart + shift)
+                )
                 return Pass(self.slot, current.end, given, current.window, restart, words)
             if replayed:
                 self._spans.append(replayed)
@@ -198,10 +199,8 @@ class SessionEncoder:
         marked[0] += self._rules.start_mark
         return marked
 
-    def record_pass(
-        self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32], words: NDArray[np.float32] = NO_WORDS_READ
-    ) -> None:
-        """Record the scores (k, columns) of a pass that `next_pass` chose, and the words that it read."""
+    def record_pass(self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32]) -> None:
+        """Record the scores (k, columns) of a pass that `next_pass` chose."""
         current = self._current
         assert current is not None
         end = one.keep + len(one.tokens)
@@ -213,7 +212,6 @@ class SessionEncoder:
             shift = current.first - current.start
             last = end + shift
             plan.add_scores(one.restart + shift, last, current.first_restartable + shift, logits)
-            plan.add_words(words)
             if last == plan.segment.count:  # only the last pass of a plan gets there
                 self._finish(plan, current)
         else:

@@ -2,7 +2,8 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from stream.labelling.labeller import Growth, Labelling
 from stream.messages.types import Revision
@@ -65,7 +66,7 @@ class SegmentJob:
         ]
 
 
-class UpdateChange(NamedTuple):
+class UpdateChange(msgspec.Struct, frozen=True, gc=False):
     """Effect of an update on the words of one pass."""
 
     words: int
@@ -86,6 +87,9 @@ def changes_text(state: Session, write: Write) -> bool:
 def measure_change(text: str, job: SegmentJob, of_pass: slice) -> UpdateChange:
     """Measure the change of the words of one pass; `text` is that of the segment before the update."""
     after = job.after[of_pass]
+    growth = after[0].growth
+    if growth is not None and len(after) == 1:
+        return UpdateChange(growth.arrived, growth.rewritten, LabelFlips(growth.by_input, growth.by_model))
     return sum_growth([x.growth for x in after]) or _compare_readings(text, job.before[of_pass], job.write.text, after)
 
 

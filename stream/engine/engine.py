@@ -106,9 +106,10 @@ class Engine:
             remember_segments,
             self._thresholds,
             self.promises,
+            self.pricing,
         )
         self.redactor = self._sessions.redactor = redactor
-        self.pricing.may_hurry = redactor is None  # what is released of a label without its context stays released
+        self.pricing.may_defer &= redactor is None  # what is released for want of a context stays released
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
         self.rules = rules
@@ -244,7 +245,7 @@ class Engine:
         """Take waiting operations; those that need no labelling are applied at once."""
         jobs = []
         operations = self.intake.take_operations(self._token_budget, self._sessions.missing_tokens)
-        self.pricing.crowded = self.intake.crowded
+        self.pricing.begin_step(self.intake.crowded)
         for operation in operations:
             try:
                 if isinstance(operation, Write):

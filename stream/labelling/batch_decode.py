@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +43,7 @@ class SegmentScores:
         return len(ranges) == 1 and ranges[0][0] == self.rows[0].first
 
 
-class DecodedSegment(NamedTuple):
+class DecodedSegment(msgspec.Struct, frozen=True):
     """Result of decoding one segment."""
 
     words: LabelledWords
@@ -73,7 +73,7 @@ def decode_segments(parts: Sequence[SegmentScores], heads: Sequence[Head], colum
     decoded, begin, void = [], 0, (False,) * len(heads)
     for i, (part, end) in enumerate(zip(parts, ends.tolist(), strict=True)):
         words = LabelledWords(part.encoded, kept_scores[i], tuple([x[begin:end] for x in after]), void, text_scores[i])
-        growth = tuple([segment_growth(part, *found[i]) for found in changes])
+        growth = segment_growth(part, [found[i] for found in changes])
         decoded.append(DecodedSegment(words, segment_work(part, counts[i]), growth))
         begin = end
     return decoded
@@ -159,10 +159,9 @@ def _gather_scores(
         segment keeps from now on, and the number of its words that were computed.
     """
     single = [part.single_pass for part in parts]
-    inputs = np.array(
-        [_segment_inputs(part, is_single) for part, is_single in zip(parts, single, strict=True)], np.int64
-    )
-    logits = [part.rows[0].logits for part, is_single in zip(parts, single, strict=True) if is_single]
+    both = list(zip(parts, single, strict=True))
+    inputs = np.array([_segment_inputs(part, is_single) for part, is_single in both], np.int64)
+    logits = [part.rows[0].logits for part, is_single in both if is_single]
     packed = np.concatenate(logits) if logits else np.empty((0, columns), np.float32)
     tokens = np.concatenate([part.encoded.word_token for part in parts])
     scores, segments = np.empty_like(packed), np.empty((len(parts), 7), np.int64)
@@ -170,13 +169,13 @@ def _gather_scores(
     used = _copy_scores(inputs, tokens, packed, scores, segments, computed)
     scores, counts = scores[:used], computed[:, _COMPUTED].tolist()
     kept_scores, whole = [], []
-    for i, (part, is_single, (first, end, row, _)) in enumerate(zip(parts, single, computed.tolist(), strict=True)):
+    for i, ((part, is_single), (first, end, row, count)) in enumerate(zip(both, computed.tolist(), strict=True)):
         words, own = len(part.encoded.word_start), part.before.scores if part.before is not None else NO_SCORES
-        if is_single or part.rows or part.closing:  # else there may be none, and they must not seem to be known
-            own = grow_scores(own, words, columns)
+        if (is_single or part.rows or part.closing) and not words <= len(own) > 0:
+            own = grow_scores(own, words, columns)  # else there may be none, and they must not seem to be known
         kept_scores.append(own)
         if is_single:
-            own[first:end] = scores[row : row + end - first]
+            own[first:end] = scores[row : row + count]
         elif part.rows or part.closing:
             counts[i] = _copy_all_scores(part, own)
             segments[i, FIRST], segments[i, ROW] = first_word_to_read(part, [rows.first for rows in part.rows]), used
@@ -283,14 +282,14 @@ def first_word_to_read(part: SegmentScores, first_rows: Iterable[int]) -> int:
     return min([part.kept_words, *(int(last.searchsorted(max(first, stands))) for first in first_rows)])
 
 
-def segment_growth(part: SegmentScores, by_input: int, by_model: int, unchanged: int) -> Growth | None:
-    """Return the growth of one tagger's reading; None unless the text only grew."""
+def segment_growth(part: SegmentScores, changes: Sequence[Sequence[int]]) -> tuple[Growth | None, ...]:
+    """Return the growth of the readings of all taggers, given their changes; None unless the text only grew."""
     if part.first_changed == NOT_GROWN or part.before is None:
-        return None
+        return (None,) * len(changes)
     encoded, before, changed = part.encoded, part.before.encoded, part.first_changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
-    same = bool(unchanged) and not _continues_word(encoded, changed)
-    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, same)
+    arrived, continues = len(encoded.word_start) - changed, _continues_word(encoded, changed)
+    return tuple([Growth(arrived, rewritten, *x, bool(same) and not continues) for *x, same in changes])
 
 
 def _continues_word(encoded: Encoded, word: int) -> bool:
@@ -298,7 +297,7 @@ def _continues_word(encoded: Encoded, word: int) -> bool:
     if not 0 < word < len(encoded.word_start):
         return False
     between = encoded.cleaned[encoded.word_end[word - 1] : encoded.word_start[word]]
-    return not any(map(str.isspace, between))
+    return between != " " and not any(map(str.isspace, between))
 
 
 def segment_work(part: SegmentScores, words: int) -> PlanWork:

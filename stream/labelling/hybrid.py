@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from encoder.heads.reader import NOT_GROWN
-from encoder.restart.policies import RestartPolicy, is_hurried
+from encoder.restart.policies import RestartPolicy
 from encoder.restart.standing import pack_batch
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.plan import SegmentWords
@@ -78,6 +78,8 @@ class HybridSessionLabels:
         """By open segment that was last labelled without the closed context (`_preview`): what computes it."""
         self._catches_up = False
         self._reanchors = 0
+        self._taken_over = bool(context)
+        """Whether the closed context was restored, and not computed since."""
         if context:
             self._session.load_context(context)
 
@@ -133,21 +135,22 @@ class HybridSessionLabels:
         self._want_words(plan, plan.encoder_plan, plan.kept_words)
 
     def _choose_session(self, plan: _SegmentPlan) -> SessionEncoder:
-        """Choose what computes an open segment: the session, or under overload one without the closed context.
+        """Choose what computes an open segment: the session, or one without the closed context.
 
-        After a takeover each session computes its closed context again, some hundred tokens, before its first label.
-        While updates wait too long, open segments are labelled without it, and it is computed when they close or the
-        overload is over. Scores of a closing are those of the closed context in any case.
+        A session that was taken over or evicted computes its closed context, some hundred tokens, before its next
+        label. Where the policy does not allow that now (`RestartPricing.allow_context`), the open segment is labelled
+        without it. Its closing always has it.
         """
-        segment, preview = plan.segment, self._previews.get(plan.segment)
-        if not plan.closing and self._session.missing_tokens and is_hurried(self.policy):
-            if preview is None:
-                preview = self._previews[segment] = self._tagger.sessions.open_session()
-                self._session.delete_segment(segment)  # it will not see the texts in between
-            return preview
-        if preview is not None:
+        segment, missing = plan.segment, self._session.missing_tokens
+        allow = getattr(self.policy, "allow_context", None)
+        if plan.closing or not missing or allow is None or allow(missing, self._taken_over):
+            self._taken_over = False
             self._drop_preview(segment)
-        return self._session
+            return self._session
+        if segment not in self._previews:
+            self._previews[segment] = self._tagger.sessions.open_session()
+            self._session.delete_segment(segment)  # it will not see the texts in between
+        return self._previews[segment]
 
     def _drop_preview(self, segment: str) -> None:
         preview = self._previews.pop(segment, None)

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ RestartKind = Literal["none", "append", "local", "full"]
 """Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""
 
 
-class PlanWork(NamedTuple):
+class PlanWork(msgspec.Struct, frozen=True, gc=False):
     """Work that one plan computed."""
 
     kind: RestartKind = "none"
@@ -29,7 +30,7 @@ class PlanWork(NamedTuple):
     """Tokens that went through the tail, including those of other segments that were computed again."""
 
 
-class Growth(NamedTuple):
+class Growth(msgspec.Struct, frozen=True, gc=False):
     """Difference between a reading and the previous one of its segment, whose text the new one continues."""
 
     arrived: int
@@ -75,18 +76,28 @@ class Labelling:
         _find_least(np.array([x[:2] for x in spans], np.int64).reshape(-1, 2), self.stability, self.probability, found)
         return found
 
-    def end_of_stable(self, first: int, threshold: float, labelled: float | None = None) -> int:
-        """Return the end of the longest run of words from `first` on that are all at least that stable.
+    def extents(self) -> tuple[list[int], list[int]]:
+        """Return the first characters of the spans, and their ends (exclusive)."""
+        start, end = self.starts.item, self.ends.item
+        return [start(first) for first, _, _ in self.spans], [end(last - 1) for _, last, _ in self.spans]
+
+    def stable_run(self, offset: int, threshold: float, labelled: float | None = None) -> tuple[int, int]:
+        """Return the longest run of words (first, end) behind a character that are all at least that stable.
+
+        It has no word (first = end) if a word begins before the character and ends behind it.
 
         Args:
-            first: word with which the run begins.
+            offset: character before which no word of the run begins.
             threshold: least stability; from 1 on, no word has it.
             labelled: likewise, of a word with a label; None: the same.
         """
+        first = int(self.starts.searchsorted(offset))
+        if first and self.ends[first - 1] > offset:
+            return first, first
         plain = least_stability(threshold)
         marked = plain if labelled is None else least_stability(labelled)
         unstable = self.stability[first:] < np.where(self.labels[first:] != 0, marked, plain)
-        return first + int(unstable.argmax()) if unstable.any() else len(self.starts)
+        return first, first + int(unstable.argmax()) if unstable.any() else len(self.starts)
 
     def replace(self, **changed: Any) -> "Labelling":
         """Return a copy with other arrays or spans, and without growth."""

@@ -59,15 +59,18 @@ class LazyLabelling(Labelling):
         names = head.text_scores.names if head.text_scores else ()
         put(self, "scores", None if scores is None else dict(zip(names, scores.tolist(), strict=True)))
 
-    def end_of_stable(self, first: int, threshold: float, labelled: float | None = None) -> int:
-        """Return the end of the longest run of words from `first` on that are all at least that stable."""
+    def stable_run(self, offset: int, threshold: float, labelled: float | None = None) -> tuple[int, int]:
+        """Return the longest run of words behind a character that are all at least that stable."""
         if self._closed:
-            return len(self.starts)
+            return Labelling.stable_run(self, offset, threshold, labelled)
         if not self._settles:
-            return first
+            first = int(self.starts.searchsorted(offset))
+            return first, first
         plain = least_stability(threshold)
         marked = plain if labelled is None else least_stability(labelled)
-        return _end_of_stable(np.frombuffer(self._words.heads[self._number], WORD), first, plain, marked)
+        words = np.frombuffer(self._words.heads[self._number], WORD)
+        run: tuple[int, int] = _stable_run(words, self.starts, self.ends, offset, plain, marked)
+        return run
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:
@@ -99,10 +102,22 @@ def _fill_arrays(
 
 
 @kernel(nogil=True)
-def _end_of_stable(words: NDArray[np.void], first: int, plain: np.float32, marked: np.float32) -> int:
-    for i in range(first, len(words)):
-        word = words[i]
+def _stable_run(
+    words: NDArray[np.void],
+    starts: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    offset: int,
+    plain: np.float32,
+    marked: np.float32,
+) -> tuple[int, int]:
+    first = np.searchsorted(starts, offset)
+    end = first
+    if first and ends[first - 1] > offset:
+        return first, first
+    while end < len(words):
+        word = words[end]
         least = marked if word.labels else plain
         if stability_at(word.base, word.drift, len(words) - np.int64(word.seen)) < least:
-            return i
-    return len(words)
+            break
+        end += 1
+    return first, end

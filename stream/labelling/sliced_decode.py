@@ -55,7 +55,7 @@ class CollectedScores:
             first = first_word_to_read(part, self._first_rows)
         elif first < words or (words and True in part.unread_heads):
             raise IndexError("words are to be decoded, but nothing was computed")
-        stood, records, growth = 0 if before is None else len(before.encoded.word_start), [], []
+        stood, records, found = 0 if before is None else len(before.encoded.word_start), [], []
         for number, head in enumerate(heads):
             old = np.frombuffer(b"" if before is None else before.heads[number], WORD)
             new = np.empty(words, WORD)
@@ -64,11 +64,12 @@ class CollectedScores:
             columns = self._scores[:words, head.first : head.end]
             changes = yield from head.reader.read_in_slices(columns, segment, old, new, _SLICE)
             records.append(new.tobytes())
-            growth.append(segment_growth(part, *changes.tolist()))
+            found.append(changes.tolist())
         yield
         scores = self._scores
         if not self._first_rows and not part.closing:  # there may be none, and they must not seem to be known
             scores = NO_SCORES if before is None else before.scores
         (text_scores,) = pool_text_scores([part], [scores], [bool(self._first_rows)], heads)
         labelled = LabelledWords(part.encoded, scores, tuple(records), (False,) * len(heads), text_scores)
-        return DecodedSegment(labelled, segment_work(part, count_computed_words(part, self._last)), tuple(growth))
+        work = segment_work(part, count_computed_words(part, self._last))
+        return DecodedSegment(labelled, work, segment_growth(part, found))

@@ -67,11 +67,13 @@ def _check_id(which: str, value: str) -> None:
 
 
 def _check_times(update: Update) -> None:
-    words = update.words or ()
     if update.time is not None and not math.isfinite(update.time):
         raise InputError("bad_time", "`time` must be a finite number of seconds")
+    words = update.words
+    if words is None:
+        return
     if not all(math.isfinite(x.start) and math.isfinite(x.end) for x in words):
         raise InputError("bad_time", "`words` must have finite `start` and `end`, in seconds")
-    if update.words is not None and update.mode == "replace" and len(words) != _count_words(update.text):
+    if update.mode == "replace" and len(words) != _count_words(update.text):
         wanted = _count_words(update.text)
         raise InputError("words_mismatch", f"`words` has {len(words)} entries for {wanted} words of text")

@@ -13,6 +13,9 @@ from encoder.restart.standing import PolicyBatch
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor, OverloadChange
 
+TAKEOVER_TOKENS = 512
+"""Tokens of closed contexts of sessions that were taken over that a step computes before their interim labels."""
+
 
 class RestartPricing:
     """Limits restarts by price, and counts what is lost by that.
@@ -29,10 +32,11 @@ class RestartPricing:
         """Restarts that were shortened so far."""
         self.forgone_changes = 0.0
         """Label changes that the omitted parts of restarts were expected to bring."""
-        self.crowded = False
-        """Whether the present step leaves operations waiting."""
-        self.may_hurry = True
-        """Whether `hurried` may be true."""
+        self.may_defer = governor is not None
+        """Whether closed contexts may be computed later than the first label that wants one. Never without a governor:
+        then revisions are a function of the messages alone."""
+        self._crowded = False
+        self._tokens_left = 0
         self._budget_short: tuple[float, int] | None = None
         """Since when the budget is short, and `shortened` at that time."""
 
@@ -58,10 +62,29 @@ class RestartPricing:
         """Label changes that each recomputed word must be expected to bring."""
         return max(self.governor.price if self.governor else 0.0, self.budget.price if self.budget else 0.0)
 
-    @property
-    def hurried(self) -> bool:
-        """Whether updates wait: what can be computed later should be. Never without a governor."""
-        return self.may_hurry and self.governor is not None and (self.crowded or self.governor.price > 0)
+    def begin_step(self, crowded: bool) -> None:
+        """Begin a step; `crowded`: it leaves operations waiting."""
+        self._crowded, self._tokens_left = crowded, TAKEOVER_TOKENS
+
+    def allow_context(self, tokens: int, taken_over: bool) -> bool:
+        """Tell whether an open segment is to wait for the closed context of its session, which is not cached.
+
+        While updates wait too long, none is. Otherwise the sessions that were taken over from another worker get
+        theirs one after the other, a few in each step, so that no label of the others waits for all of them.
+
+        Args:
+            tokens: of the context.
+            taken_over: whether the session was restored, and its context not computed since.
+        """
+        if not self.may_defer:
+            return True
+        if self._crowded or self.price > 0:
+            return False
+        if taken_over:
+            if self._tokens_left <= 0:
+                return False
+            self._tokens_left -= tokens
+        return True
 
     @property
     def restarts_limited(self) -> bool:
@@ -117,10 +140,9 @@ class PricedPolicy:
     policy: RestartPolicy
     pricing: RestartPricing
 
-    @property
-    def hurried(self) -> bool:
-        """Whether updates wait (`RestartPricing.hurried`)."""
-        return self.pricing.hurried
+    def allow_context(self, tokens: int, taken_over: bool) -> bool:
+        """Tell whether a segment is to wait for its context (`RestartPricing.allow_context`)."""
+        return self.pricing.allow_context(tokens, taken_over)
 
     def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Return the points of the policy or later ones; the price rises with what earlier segments have reserved."""

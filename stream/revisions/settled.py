@@ -21,8 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-import numpy as np
-
 from encoder.tokenizer.incremental import common_prefix
 from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
@@ -137,10 +135,9 @@ def settle_text(
     if rule.threshold >= 1:
         return kept
     starts, ends = reading.starts, reading.ends
-    first = int(starts.searchsorted(kept))
-    if first == len(starts) or (first and ends[first - 1] > kept):
+    first, stable = reading.stable_run(kept, rule.threshold, rule.labelled)
+    if stable <= first:
         return kept
-    stable = reading.end_of_stable(first, rule.threshold, rule.labelled)
     limits = [] if found is shown else [start for start, end, _ in {*found} ^ {*shown} if end > kept]
     if rule.first_unsettled is not None:
         limits.append(rule.first_unsettled(text))
@@ -174,11 +171,8 @@ def text_spans(spans: Sequence[Span], settled: int = 0) -> list[TextSpan]:
 
 
 def _characters(reading: Labelling, spans: Sequence[WordSpan]) -> list[TextSpan]:
-    if not spans:
-        return []
-    bounds = np.array([x[:2] for x in spans], np.int64)
-    starts, ends = reading.starts[bounds[:, 0]].tolist(), reading.ends[bounds[:, 1] - 1].tolist()
-    return [(start, end, x[2]) for start, end, x in zip(starts, ends, spans, strict=True)]
+    start, end = reading.starts.item, reading.ends.item
+    return [(start(first), end(last - 1), label) for first, last, label in spans]
 
 
 def _ends_by(spans: Sequence[WordSpan], first: int) -> bool:

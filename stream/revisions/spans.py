@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from stream.messages.word_times import Times, word_extents
 from stream.revisions.span_diff import TaggedSpan
 
 
-class LabelFlips(NamedTuple):
+class LabelFlips(msgspec.Struct, frozen=True, gc=False):
     """Number of labels of old words that changed, because of the input or the model (docs/measuring.md)."""
 
     input: int
@@ -64,25 +64,15 @@ def find_spans(
     if not reading.spans:
         return []
     words = word_extents(text) if times else []
-    bounds = np.array([span[:2] for span in reading.spans], np.int64)  # (spans, 2)
-    starts: list[int] = reading.starts[bounds[:, 0]].tolist()
-    ends: list[int] = reading.ends[bounds[:, 1] - 1].tolist()
     confidence: list[list[float]] = reading.confidence(reading.spans).tolist()
+    start_time = end_time = first_speaker = None
     found = []
-    for start, end, (_, _, label), (stable, sure) in zip(starts, ends, reading.spans, confidence, strict=True):
-        start_time, end_time, first_speaker = _span_times(words, times, start, end)
+    for start, end, (_, _, label), (stable, sure) in zip(*reading.extents(), reading.spans, confidence, strict=True):
+        if words:
+            start_time, end_time, first_speaker = _span_times(words, times, start, end)
+        who = first_speaker or speaker
         found.append(
-            TaggedSpan(
-                start,
-                end,
-                label,
-                round(stable, 4),
-                start_time,
-                end_time,
-                first_speaker or speaker,
-                channel,
-                round(sure, 4),
-            )
+            TaggedSpan(start, end, label, round(stable, 4), start_time, end_time, who, channel, round(sure, 4))
         )
     return found
 

@@ -22,6 +22,7 @@ Stability and score of a span are the lowest of the words that the tagger labell
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,8 @@ _INITIALS = re.compile(r"(?:[^\W\d_]{1,3}\.)+[^\W\d_]")
 _PAGE = re.compile(r"[a-z]+://|(?:[\w-]+\.)+[a-z]{2,}(?:[/:?#]|$)", re.IGNORECASE)
 """Start of the address of a page."""
 _POSSESSIVE = re.compile(r"['’ʼ`´]s$", re.IGNORECASE)
+_LONGEST_KEPT = 64
+"""Characters of the longest words of a span whose check is kept for the next time."""
 _LOOKED_AT = 64
 """Signs before a word that are looked at."""
 
@@ -78,8 +81,8 @@ def fit_to_words(text: str, reading: Labelling) -> Labelling:
 
     Words that the tagger did not label get the stability and the probability of those that it did.
     """
-    before = list(reading.spans)
-    if all(_is_plain(text, reading, *span) for span in before):
+    before, (starts, ends) = list(reading.spans), reading.extents()
+    if all(_is_plain(text, start, end, x[2]) for start, end, x in zip(starts, ends, before, strict=True)):
         return reading
     cleaned = clean_text(text) if reading.cleaned is None else reading.cleaned
     fitted = _fit_spans(cleaned, reading.starts, reading.ends, before)
@@ -94,15 +97,21 @@ def fit_to_words(text: str, reading: Labelling) -> Labelling:
     return reading.replace(spans=after, stability=stability, probability=probability)
 
 
-def _is_plain(text: str, reading: Labelling, first: int, end: int, label: str) -> bool:
+def _is_plain(text: str, start: int, end: int, label: str) -> bool:
     """Tell whether a span is of whole words at first sight, as nearly all are: letters and digits between spaces."""
-    start, stop = int(reading.starts[first]), int(reading.ends[end - 1])
-    if (start and text[start - 1] != " ") or (stop < len(text) and text[stop] != " "):
+    if (start and text[start - 1] != " ") or (end < len(text) and text[end] != " "):
         return False
-    words = text[start:stop]
+    words = text[start:end]
+    return _are_plain_words(words, label) if len(words) <= _LONGEST_KEPT else _find_plain_words(words, label)
+
+
+def _find_plain_words(words: str, label: str) -> bool:
     if not words.isascii() or not words.replace(" ", "").isalnum():
         return False
     return label.lower() not in NAME_TYPES or not FUNCTION_WORDS.issuperset(words.lower().split())
+
+
+_are_plain_words = lru_cache(1 << 12)(_find_plain_words)
 
 
 def _fit_spans(

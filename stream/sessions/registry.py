@@ -5,9 +5,10 @@ ones.
 from collections.abc import Sequence
 from typing import Any
 
-from encoder.restart.policies import RestartPolicy, is_hurried
+from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
+from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.span_diff import Difference
@@ -31,6 +32,7 @@ class SessionRegistry:
         remember_segments: int,
         thresholds: ScoreThresholds,
         promises: PromiseWatch,
+        pricing: RestartPricing,
     ) -> None:
         self._taggers = taggers
         self._remember_segments = remember_segments
@@ -38,6 +40,7 @@ class SessionRegistry:
         self._policy = policy
         self._thresholds = thresholds
         self._promises = promises
+        self._pricing = pricing
         self.redactor: Redactor | None = None
         """Set once, before the first session; None if nothing is redacted."""
         passes = zip(labeller.passes, labeller.precisions, strict=True)
@@ -69,8 +72,8 @@ class SessionRegistry:
     def missing_tokens(self, operation: Operation) -> int:
         """Estimate the tokens that have to be computed for an operation beyond its new text.
 
-        Where an open segment is labelled without the closed context because updates wait (`HybridSessionLabels`), it is
-        the rest of the segment.
+        Where an open segment need not wait for its closed context (`RestartPricing.allow_context`), it is the rest of
+        the segment.
         """
         name = operation.session
         session, saved = self.active.get(name), self.restored.get(name)
@@ -78,7 +81,7 @@ class SessionRegistry:
             missing = session.labels.missing_tokens
         else:
             missing = 0 if saved is None else sum(map(len, saved.contexts)) // 4
-        if isinstance(operation, Write) and not operation.final and is_hurried(self._policy):
+        if isinstance(operation, Write) and not operation.final and self._pricing.may_defer:
             return min(missing, len(operation.text) // 4)
         return missing
 

@@ -1,13 +1,15 @@
 """The benchmark of disguises: what is found of words that are found undisguised, by kind."""
 
 import json
+import re
 from pathlib import Path
 
 from benchmarks.__main__ import main
-from benchmarks.disguises import FRAMES, WORDS
+from benchmarks.disguises import FRAMES, HARMLESS, HARMLESS_FRAMES, WORDS
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.tokenizer.rude_words import RUDE_WORDS
 from encoder.train.data.contrast.disguise import KINDS
+from encoder.train.data.contrast.templates import read_contrast_lists, read_message_templates
 from tests.tiny import tiny_checkpoint
 
 
@@ -23,3 +25,13 @@ def test_every_kind_is_counted_and_listed_words_are_found_nearly_as_often_as_pla
     for score in scores:
         assert 0 < score["of"] <= listed
         assert score["found"] >= 0.85 * score["of"], score
+        assert score["of_harmless"] == len(HARMLESS) * len(HARMLESS_FRAMES)
+    assert 0 < sum(x["flagged_harmless"] for x in scores) < sum(x["of_harmless"] for x in scores)
+
+
+def test_no_harmless_word_that_is_measured_was_trained_in_disguise():
+    lists = read_contrast_lists()
+    texts = [x.text for x in read_message_templates()] + [x for values in lists.lists.values() for x in values]
+    trained = set(re.findall(r"\w+", " ".join([*texts, *lists.frames.before, *lists.frames.after]).lower()))
+    assert trained.isdisjoint(HARMLESS)
+    assert RUDE_WORDS.keys().isdisjoint(HARMLESS)

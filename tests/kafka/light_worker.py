@@ -31,6 +31,7 @@ def make_light() -> None:
     _stand_in("encoder.tagger", Tagger=type("Tagger", (), {}))
     _stand_in("stream.labelling.hybrid", HybridLabeller=type("HybridLabeller", (), {}))
     _stand_in("encoder.kernel_cache", kernel=_bare)
+    _stand_in("consumers.runtime.warm", warm_engine=lambda *_: None)
 
 
 def light_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> Any:

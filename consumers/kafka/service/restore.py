@@ -83,7 +83,10 @@ class ChangelogReader:
                 )
         self.end = position
         if self._restored is None or self.latest.states > states:
-            self._restored = read_changelog(self.latest.records(), self._group, self._topic, _describe(partition))
+            # In a thread: meanwhile the event loop serves the partitions that this member has, and sends heartbeats.
+            where = _describe(partition)
+            records = self.latest.records()
+            self._restored = await asyncio.to_thread(read_changelog, records, self._group, self._topic, where)
         return self._restored
 
 

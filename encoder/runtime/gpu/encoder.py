@@ -163,7 +163,7 @@ class DeviceEncoder(Encoder):
                 where = [i for i, _ in asked]
                 last = np.concatenate([x.last for _, x in asked])
                 parts.words.numpy()[: len(last)] = last + np.repeat(starts[:-1] - restart, words)
-                fields[field.BEFORE :, where] = np.stack([x.before for _, x in asked], axis=1)
+                fields[field.BEFORE :, where] = np.concatenate([x.before for _, x in asked]).reshape(-1, self._count).T
 
     def _launch(self, shape: StepCapacity, buffers: StepBuffers) -> None:
         """Launch a step's kernels; nothing here waits for the device."""

@@ -99,6 +99,7 @@ def test_a_disguise_that_grows_is_read_as_it_is_read_whole(tokenizer, kind):
         ("s#it sh%t f$ck f?ck f&ck", "shit shit fuck fuck fuck"),
         ("\u015fh\u0131t", "shit"),
         ("f\U0001f595ck", "fuck"),
+        ("b*t*h and i*d*i*o*t, f0ck", "bitch and idiot, fuck"),
         ("s\nt\nu\np\ni\nd", "stupid"),
     ],
 )
@@ -123,7 +124,7 @@ HARMLESS = """
     garçon|Müller|señor|dick|kiss|hass|hassle|class|pass|grass|Essex|analysis|cocktail|title|¿qué?|stuh-pid
     ich bin dick|slut på filmen|i18n|l10n|k8s|a11y|S&P 500|R2-D2|C-3PO|B-52s|F-16|7-11|9/11|24/7|I/O|w/o|n/a|A*
     a* search|5* hotel|rated 4***|he said ***|---|...|!!!|???|????!|:-)|<3|:D|XD|(:|¯\\_(ツ)_/¯|hmmm|mmm|www|aaa|zzz
-    III|XXX
+    III|XXX|p*a*r*i*s|t*o*l*d|t*r*u*e|c*o*n|n*o*s|p*r*o|C*O*N|c0unt|c0unty|sl0t|s0cks|rapperrrr|raaapper|rrrappers
 """
 
 

@@ -4,6 +4,7 @@ are those of the context all the same.
 
 from functools import partial
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,12 @@ def taken_over(**options):
     return second
 
 
+@pytest.fixture(autouse=True)
+def _few_tokens(monkeypatch):
+    """Of one context in a step."""
+    monkeypatch.setattr("stream.overload.restart_pricing.TAKEOVER_TOKENS", 1)
+
+
 @pytest.fixture
 def crowd(monkeypatch):
     """Whether more waits than a step takes, to be set by a test."""
@@ -107,8 +114,30 @@ def test_no_word_is_settled_without_the_context(crowd):
         crowd["crowded"] = crowded
         feed(engine, GROWS[0])
         (reading,) = engine._sessions.active["s"].readings["c"]
-        stable.append(reading.end_of_stable(0, 0.0))
+        stable.append(reading.stable_run(0, 0.0)[1])
     assert stable == [0, 2]
+
+
+def test_taken_over_sessions_get_their_contexts_one_after_the_other():
+    """One step labels all of them, and none of them waits for the contexts of all."""
+    first, sessions = Engine(tiny_tagger(), Always()), [f"s{number}" for number in range(8)]
+    entries = []
+    for name in sessions:
+        for offset, message in enumerate(SAID):
+            first.submit(msgspec.structs.replace(message, session=name), offset)
+        entries += [x for result in drain(first) for x in result.entries]
+    spent = []
+    for governor in (Governor(1.0), None):
+        engine = Engine(tiny_tagger(), Always(), governor=governor)
+        for name, saved in restore(entries).items():
+            engine.restore(saved, name)
+        drain(engine)
+        for name in sessions:
+            engine.submit(update("c", "she met", name), 3)
+        result = engine.step()
+        assert len(result.answered) == len(sessions)
+        spent.append(result.stats.flops)
+    assert spent[0] < spent[1] / 2
 
 
 def test_an_engine_without_a_governor_never_hurries(crowd):

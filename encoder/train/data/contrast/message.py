@@ -53,7 +53,7 @@ def draw_message(template: MessageTemplate, rng: random.Random) -> ContrastMessa
     form = rng.choices([*FORMS], [*FORMS.values()])[0]
     marked = _write(_frame(_MessageFiller(rng).fill(template.text), rng), form, rng)
     text, spans = _read_marks(marked)
-    shown, places, disguised = text, spans, ()
+    shown, places, disguised = text, spans, tuple[tuple[int, int], ...]()
     if form != "speech" and rng.random() < DISGUISED:
         shown, places, disguised = disguise_words(text, spans if kind.side != "harmless" else (), _rude_words(), rng)
     return ContrastMessage(

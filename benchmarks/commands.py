@@ -139,6 +139,31 @@ def labels(
 
 
 @app.command()
+def calm(
+    config: Annotated[Path, typer.Option(help="Training configuration whose [[dev]] sets with spans are measured.")],
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 400,
+    sets: Annotated[str, typer.Option(help="Only these sets, separated by commas.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Each text is a session of its own.")] = False,
+    level: Annotated[
+        list[str] | None, typer.Option(help="Emission level of the curve; may be repeated. Default: built-in ones.")
+    ] = None,
+    out: OutOption = None,
+) -> None:
+    """Published spans that are withdrawn and their delay by emission level; calibration errors of spans, also of sets
+    left out; with --out, both plots.
+    """
+    from benchmarks.calm import CURVE, calm_tables, plot_calm, run_calm
+
+    with usage_errors(), show_progress("calm") as progress:
+        only, mode = [x for x in sets.split(",") if x], "alone" if alone else "session"
+        report = run_calm(tagger, config, limit, only, level or CURVE, progress, mode=mode)
+    show_report(calm_tables(report), out, "calm", report)
+    for path in plot_calm(report, out) if out else ():
+        typer.echo(path)
+
+
+@app.command()
 def redaction(
     tagger: TaggerOption = "pii",
     calls: Annotated[int, typer.Option(min=10, help="Made-up dialogues to draw; the spoken ones are fed.")] = 400,

@@ -122,7 +122,9 @@ def _fill(env: RunEnvironment, models: Sequence[ModelSession], sessions: int) ->
     )
     done = max(x.messages for x in models)
 
-    def produce(topic: str, partition: int, record: KeyValue, headers: list[tuple[str, bytes]] | None = None) -> None:
+    def produce(
+        topic: str, partition: int, record: KeyValue, headers: list[tuple[str, str | bytes | None]] | None = None
+    ) -> None:
         key, value = record
         while True:
             try:
@@ -139,7 +141,7 @@ def _fill(env: RunEnvironment, models: Sequence[ModelSession], sessions: int) ->
     for number in range(sessions):
         partition = partition_of(number, env.partitions)
         for record in copy_records(models, number):
-            produce(env.topics.state, partition, record, EPOCH)
+            produce(env.topics.state, partition, record, [*EPOCH])
             count, size = count + 1, size + len(record[1] or b"")
     if producer.flush(RESTORE_SECONDS):
         raise OperationFailed("the broker did not take all states")
@@ -204,7 +206,7 @@ def measure_first_updates(
     """Measure one more word of each of many restored sessions, and then another."""
     engine = build_engine(settings)
     _restore_records(engine, [x for number in range(sessions) for x in copy_records(models, number)])
-    took = []
+    took: list[float] = []
     for word in ("today", "today again"):
         for number in range(sessions):
             model = models[number % len(models)]

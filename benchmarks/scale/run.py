@@ -22,6 +22,9 @@ from consumers.runtime.engine_factory import build_engine
 MODELLED_WORKERS, MODELLED_SESSIONS = (2, 4, 8), (1_000, 10_000, 100_000)
 JOIN_SECONDS = 0.2
 """Of the requests of a rebalance, where no rolling restart measures it."""
+OPEN_SECONDS = 0.2
+"""Of the requests that open a partition: it is waited for brokers and not computed, and not measured where other
+programs hold this one up."""
 START_SECONDS = 2.0
 """Start of a worker, likewise (docs/performance.md, Starting)."""
 
@@ -71,7 +74,7 @@ def run_scale(settings: ScaleSettings, progress: ReportProgress, tell: Callable[
     """
     tune_interpreter()
     engine = EngineSettings(tagger=list(settings.taggers), policy=settings.policy, stability="low")
-    heartbeat = ServiceSettings(broker=settings.broker or "").heartbeat_seconds
+    heartbeat = ServiceSettings(broker=settings.broker or "localhost:9092").heartbeat_seconds
     run = f"hearken-scale-{uuid.uuid4().hex[:8]}"
     progress("sessions are labelled, to have states", 0.0)
     models = make_models(build_engine(engine), settings.minutes)
@@ -96,8 +99,7 @@ def run_scale(settings: ScaleSettings, progress: ReportProgress, tell: Callable[
             tell(tell_line(row))
     fixed, each = fit_restores([(x.sessions, x.cpu_s) for x in restores])
     rebalance = rolling[0].rebalance_s if rolling else heartbeat + JOIN_SECONDS
-    least = min(restores, key=lambda x: x.sessions)
-    fixed = max(fixed, least.wall_s - least.cpu_s)
+    fixed += OPEN_SECONDS
     counts = settings.workers
     pause = rebalance + fixed
     part = _part(progress, 0.4, 0.8)

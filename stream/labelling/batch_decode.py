@@ -289,7 +289,12 @@ def segment_growth(part: SegmentScores, changes: Sequence[Sequence[int]]) -> tup
     encoded, before, changed = part.encoded, part.before.encoded, part.first_changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
     arrived, continues = len(encoded.word_start) - changed, _continues_word(encoded, changed)
-    return tuple([Growth(arrived, rewritten, *x, bool(same) and not continues) for *x, same in changes])
+    return tuple(
+        [
+            Growth(arrived, rewritten, by_input, by_model, bool(same) and not continues)
+            for by_input, by_model, same in changes
+        ]
+    )
 
 
 def _continues_word(encoded: Encoded, word: int) -> bool:

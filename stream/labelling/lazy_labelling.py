@@ -110,8 +110,7 @@ def _stable_run(
     plain: np.float32,
     marked: np.float32,
 ) -> tuple[int, int]:
-    first = np.searchsorted(starts, offset)
-    end = first
+    first = end = int(np.searchsorted(starts, offset))
     if first and ends[first - 1] > offset:
         return first, first
     while end < len(words):

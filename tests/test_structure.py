@@ -15,7 +15,7 @@ LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""
 MOST_MODULES = 12
 MOST_LINES = 400
-MOST_LINES_OF_THE_ROOMS = 63_500
+MOST_LINES_OF_THE_ROOMS = 64_500
 """33,700 when the layout was made; the doors, the start without torch, disguises and generated data added the rest."""
 
 

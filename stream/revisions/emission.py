@@ -157,10 +157,10 @@ LOW = Emission()
 """Publishes every change at once."""
 LEVELS: dict[Level, Emission] = {
     "low": LOW,
-    "medium": Emission(show=0.55, change=0.8),
+    "medium": Emission(show=0.6, change=0.8, wait=3),
     "high": Emission(show=0.7, change=0.8),
 }
-"""Chosen on dev data, on the frontier of delay against flips (docs/operations.md). The thresholds of new spans are
+"""Chosen on dev data, on the curve of delay against withdrawn spans (docs/results.md). The thresholds of new spans are
 probabilities of the whole span, which the ends of most spans keep below .9 until a few words later."""
 
 

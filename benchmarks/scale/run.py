@@ -186,7 +186,7 @@ def scale_tables(report: ScaleReport) -> list[Table]:
         "live speakers": lambda x: f"{x.speakers:,}",
         "pause at a departure, s": lambda x: f"{x.departure_s:.1f}",
         "at a return, s": lambda x: f"{x.return_s:.1f}",
-        "rebuild, s": lambda x: f"{x.rebuild_s:.1f}",
+        "caches, s": lambda x: f"{x.rebuild_s:.1f}",
         "rolling restart, s": lambda x: f"{x.rolling_s:,.0f}",
     }
     about = (

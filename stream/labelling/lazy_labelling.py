@@ -29,7 +29,7 @@ class LazyLabelling(Labelling):
         settles: whether its words may become settled.
     """
 
-    __slots__ = ("_closed", "_labels", "_number", "_settles", "_words")
+    __slots__ = ("_closed", "_extents", "_labels", "_number", "_settles", "_words")
 
     def __init__(
         self,
@@ -71,6 +71,14 @@ class LazyLabelling(Labelling):
         words = np.frombuffer(self._words.heads[self._number], WORD)
         run: tuple[int, int] = _stable_run(words, self.starts, self.ends, offset, plain, marked)
         return run
+
+    def extents(self) -> tuple[list[int], list[int]]:
+        """Return the first characters of the spans, and their ends (exclusive); do not change the lists."""
+        try:
+            return self._extents
+        except AttributeError:
+            object.__setattr__(self, "_extents", Labelling.extents(self))
+            return self._extents
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:

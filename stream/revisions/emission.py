@@ -18,14 +18,14 @@ through others:
   Otherwise it is held back: readers do not know of it, and it has no id yet.
 - Any other group is a change: moved bounds, another label, a retraction, spans that merge or split. It is made as a
   whole or not at all. It is made if every word whose label would change has a stability of at least `change` under its
-  new label, "O" included, or if at least `wait` words follow the group. Of the found spans those are then published
-  that continue a published one (same label), are at least `show` stable, or have waited. Until then the published spans
-  stay as they are, and what was found over them is held back. Published spans therefore never overlap.
+  new label, "O" included; or if something was found in the group, and at least `wait` words follow it (a mere
+  retraction delays nothing that was found). Of the found spans those are then published that continue a published one
+  (same label), are at least `show` stable, or have waited. Until then the published spans stay as they are, and what
+  was found over them is held back. Published spans therefore never overlap.
 
 *Closing* publishes exactly the final labels, whatever the thresholds: all that was held back appears, all that is stale
 goes. Edits of closed segments and deletes are never held back. No timer publishes a span: one that does not become
-stable enough appears when `wait` words follow it, or when its segment closes. So what readers see is at most `wait`
-words behind what the tagger has found.
+stable enough appears when `wait` words follow it and what it overlaps, or when its segment closes.
 
 A revision is published when the published spans change: also when a held span has become stable enough although the
 update changed nothing near it.
@@ -149,17 +149,18 @@ class Emission:
 
     def _may_change(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
         words = changed_words(old, new, within=[*old, *new])
-        return self._has_waited([*old, *new], len(stability)) or bool((stability[words] >= self.change).all())
+        waited = bool(new) and self._has_waited([*old, *new], len(stability))
+        return waited or bool((stability[words] >= self.change).all())
 
 
 LOW = Emission()
 """Publishes every change at once."""
 LEVELS: dict[Level, Emission] = {
     "low": LOW,
-    "medium": Emission(show=0.55, change=0.8),
+    "medium": Emission(show=0.6, change=0.8, wait=3),
     "high": Emission(show=0.7, change=0.8),
 }
-"""Chosen on dev data, on the frontier of delay against flips (docs/operations.md). The thresholds of new spans are
+"""Chosen on dev data, on the curve of delay against withdrawn spans (docs/results.md). The thresholds of new spans are
 probabilities of the whole span, which the ends of most spans keep below .9 until a few words later."""
 
 

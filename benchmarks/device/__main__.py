@@ -46,7 +46,7 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="without a GPU, in a tiny form: no valid figures")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help="folder for the results")
     parser.add_argument("--seconds", type=float, default=560.0, help="after which no part begins")
-    parser.add_argument("--tagger", default="english", help="shipped tagger or checkpoint folder")
+    parser.add_argument("--tagger", default="ner", help="shipped tagger, checkpoint folder, or FOLDER:HEAD")
     parser.add_argument("--sessions", default="1,10,100,1000,10000", help="numbers of live sessions")
     parser.add_argument("--words", type=int, default=60, help="words of each session's segment")
     parser.add_argument("--policy", default="default", help="restart policy")
@@ -83,7 +83,7 @@ def _run_tests(out: Path, check: bool, seconds: float) -> bool:
 def _measure(options: argparse.Namespace, ends_at: float) -> bool:
     """Run the bench; tells whether every part worked."""
     from benchmarks.device.run import run_device_bench
-    from encoder.tagger import load_tagger
+    from encoder.tagger import load_single_tagger
 
     counts = [int(x) for x in options.sessions.split(",")]
     if options.check:
@@ -93,7 +93,7 @@ def _measure(options: argparse.Namespace, ends_at: float) -> bool:
         tiny = tiny_checkpoint(layers=2, causal_layers=1, heads=2, stability=4, positions=96, window=48)
         tagger, counts, words, policy = device_tagger(tiny, 2), [2], 2, "always"
     else:
-        tagger = load_tagger(options.tagger, device="cuda", max_sessions=max(counts))
+        tagger = load_single_tagger(options.tagger, device="cuda", max_sessions=max(counts))
         words, policy = options.words, options.policy
     repeats = 1 if options.check else options.repeats
     report = run_device_bench(

@@ -17,6 +17,7 @@ from encoder.heads.reader import (
     STOOD,
     WORDS,
     HeadReader,
+    ReadWords,
 )
 from encoder.heads.stability_head import FEATURES, HeadStability, StabilityWeights
 from encoder.heads.viterbi import NO_LABEL, Decoder
@@ -106,6 +107,39 @@ def test_nothing_depends_on_what_is_read_together(case):
         assert (reader.read(case.columns, case.segments[i : i + 1], case.before, alone) == changes[i]).all()
         words, new = case.segments[i, 2:4]
         assert alone[new : new + words].tobytes() == case.after[new : new + words].tobytes()
+
+
+@given(CASES, st.integers(0, 63))
+def test_words_that_were_read_elsewhere_become_the_same_records(case, given):
+    """Those of some segments, as a device gives them; the others are decoded."""
+    reader = HeadReader(*sides(case))
+    changes = reader.read(case.columns, case.segments, case.before, case.after)
+    rows, values = np.full(len(case.segments), -1), []
+    for i, (_, _, words, new, first, _, _) in enumerate(case.segments.tolist()):
+        if given >> i & 1:
+            rows[i] = sum(map(len, values))
+            names = ("labels", "probability", "entropy", "base", "drift")
+            values.append(np.stack([case.after[name][new + first : new + words] for name in names], 1))
+    read = ReadWords(rows, np.concatenate([np.zeros((0, 5)), *values]).astype(np.float32))
+    after = np.zeros_like(case.after)
+    assert (reader.read(case.columns, case.segments, case.before, after, read) == changes).all()
+    assert after.tobytes() == case.after.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(FIRST, -1), (FIRST, 1), (FIRST, 3), (WORDS, 6), (BEFORE, 1), (AFTER, 1), (STOOD, 3)]
+)
+def test_words_that_were_read_elsewhere_must_be_there(column, value):
+    """Two words stood and five are, of which the last three were read; one number of that is wrong."""
+    columns, before, after = np.zeros((0, 5), np.float32), np.zeros(2, WORD), np.zeros(5, WORD)
+    segments, read = (
+        np.array([[2, 0, 5, 0, 2, 0, 2]], np.int64),
+        ReadWords(np.zeros(1, np.int64), np.zeros((3, 5), "f")),
+    )
+    HeadReader(*SIDES[5, 0]).read(columns, segments, before, after, read)
+    segments[0, column] = value
+    with pytest.raises(IndexError, match="words"):
+        HeadReader(*SIDES[5, 0]).read(columns, segments, before, after, read)
 
 
 @given(CASES)

@@ -284,17 +284,15 @@ def device(
     """Steps, the whole engine and every kernel on a GPU, against the limits of the device."""
     counts = parse_numbers("--sessions", sessions)
     from encoder.runtime.gpu.device import CPU, DeviceError, choose_device
-    from encoder.tagger import load_single_tagger
+    from encoder.tagger import load_tagger
 
     with usage_errors():
         if choose_device(device) == CPU:
             raise DeviceError("--device measures a GPU: use cuda; `dense` measures the CPU")
-        from benchmarks.device.report import device_tables
         from benchmarks.device.run import run_device_bench  # imports Triton, which only machines with a GPU have
 
-        loaded = load_single_tagger(tagger, device=device, max_sessions=max(counts))
-        report = run_device_bench(loaded, counts, words, policy, repeats)
-    show_report(device_tables(report), out, "device", report)
+        loaded = load_tagger(tagger, device=device, max_sessions=max(counts))
+        run_device_bench(loaded, counts, words, policy, repeats, out=out)
 
 
 @app.command()

@@ -15,11 +15,13 @@ import numpy as np
 
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table, make_table
+from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.checkpoints.names import choose_taggers
 from encoder.heads.span_model import SpanModel
 from encoder.tagger import load_single_tagger
 from encoder.train.data.convention import TagSpan, trim_span
 from encoder.train.run import keep_to_one_thread
-from stream.evaluation.calibration.reliability import Reliability, measure_reliability
+from stream.evaluation.calibration.reliability import BINS, Reliability, measure_reliability
 from stream.evaluation.calibration.span_confidence import (
     SpanPairs,
     choose_sources,
@@ -36,8 +38,16 @@ from stream.revisions.emission import Emission, WordSpan, parse_emission
 from stream.revisions.settled import TextSpan
 
 DEFAULT = "medium"
-CURVE = ("low", "high", *(f"{show}:0.8{wait}" for show in (0.4, 0.5, 0.55, 0.6, 0.7, 0.8) for wait in ("", ":2", ":3")))
-"""Levels of the curve, beside those that have names."""
+CURVE = (
+    "low",
+    "high",
+    "0.5:0.8",
+    "0.6:0.8",
+    *(f"{show}:0.8:{wait}" for show in (0.5, 0.6, 0.7) for wait in (1, 2)),
+    "0.5:0.8:3",
+    "0.7:0.8:3",
+)
+"""Levels of the curve, beside the default."""
 LATE = 3
 """Words after which a span is late."""
 
@@ -90,6 +100,9 @@ class CalmSet(msgspec.Struct, frozen=True, kw_only=True):
     left_out_score: float
     """The same with a confidence that was fitted on all other sets."""
     finals: int
+    chance_first: float
+    chance_score: float
+    """What is to be expected of a confidence that is right, with so few spans."""
 
 
 class CalmReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +192,7 @@ def run_calm(
     """
     keep_to_one_thread()
     emissions = {level: parse_emission(level) for level in dict.fromkeys((DEFAULT, *levels))}
+    (choice,) = choose_taggers([tagger])
     loaded = load_single_tagger(tagger)
     names = loaded.config.labels
     sources = choose_sources(config, loaded.heads[0].name, only)
@@ -205,7 +219,7 @@ def run_calm(
     parts = {"spans first": "first", "spans": "every", "scores": "score"}
     return CalmReport(
         tagger=tagger,
-        identity=loaded.encoder.identity.hex(),
+        identity=load_checkpoint(str(choice.folder), calibrated=False).identity().hex(),
         policy=loaded.default_policy or "",
         default=DEFAULT,
         sets=errors,
@@ -234,7 +248,19 @@ def _measure_errors(found: SetReadings, model: SpanModel | None) -> CalmSet:
         left_out_every=error(left_out, "every"),
         left_out_score=error(left_out, "score"),
         finals=sum(len(x.score.stood) for x in own),
+        chance_first=100 * chance_error([x.first for x in left_out]),
+        chance_score=100 * chance_error([x.score for x in left_out]),
     )
+
+
+def chance_error(sessions: Sequence[StabilityPairs], draws: int = 50) -> float:
+    """Return the mean calibration error of outcomes that are drawn with the probabilities predicted."""
+    predicted = np.concatenate([x.stability for x in sessions]) if sessions else np.zeros(0, np.float32)
+    if not len(predicted):
+        return 0.0
+    rng, bins = np.random.default_rng(0), np.minimum((predicted * BINS).astype(np.int64), BINS - 1)
+    drawn = rng.random((draws, len(predicted))) < predicted
+    return float(np.mean([np.abs(np.bincount(bins, predicted - x, BINS)).sum() / len(predicted) for x in drawn]))
 
 
 def tally_set(found: SetReadings, emission: Emission) -> Tally:
@@ -331,6 +357,7 @@ def calm_tables(report: CalmReport) -> list[Table]:
         "when found, others": lambda x: f"{x.left_out_first:.1f}",
         "every update, others": lambda x: f"{x.left_out_every:.1f}",
         "score, others": lambda x: f"{x.left_out_score:.1f}",
+        "by chance: when found / score": lambda x: f"{x.chance_first:.1f} / {x.chance_score:.1f}",
     }
     head = f"{report.tagger} ({report.identity})"
     levels = [x for x in report.points if x.set == "all"]

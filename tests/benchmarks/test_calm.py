@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.calm import tally_segment
+from benchmarks.calm import chance_error, tally_segment
 from consumers.cli.main import main as hearken
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.heads.span_model import MORE_FEATURES, span_weights
 from encoder.tagger import load_single_tagger
 from stream.evaluation.calibration.span_readings import GoldSpans, SegmentReadings
+from stream.evaluation.calibration.stability_replay import StabilityPairs
 from stream.labelling.labeller import Labelling, PlanWork
 from stream.revisions.emission import LOW, Emission
 from tests.benchmarks.test_labels import config  # noqa: F401, a fixture
@@ -64,6 +65,13 @@ def test_a_late_span_is_the_taggers_if_it_had_not_found_it() -> None:
     strict = Emission(show=0.9, change=0.9)
     assert [tally_segment(x, strict).point("x", "y").late for x in (late, held)] == [100, 100]
     assert [tally_segment(x, strict).point("x", "y").late_by_model for x in (late, held)] == [100, 0]
+
+
+def test_chance_is_what_few_spans_give_a_confidence_that_is_right() -> None:
+    few, many = (StabilityPairs(np.full(n, 0.5, np.float32), np.ones(n, np.bool_)) for n in (25, 2500))
+    assert chance_error([few]) == pytest.approx(np.sqrt(2 / np.pi) * 0.5 / np.sqrt(25), rel=0.3)
+    assert chance_error([many, many]) < 0.2 * chance_error([few])
+    assert chance_error([]) == 0
 
 
 def test_every_level_and_set_has_figures(config: Path, tagger: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -79,12 +79,14 @@ def plot_points(points: Sequence[tuple[float, float, float, str]], title: str, d
             )
             for x, y, level in own:
                 if level == default:
-                    axes.plot([x], [y], "o", color=color, markersize=11)
+                    axes.plot([x], [y], "o", color=color, markersize=10)
                 if column or level in _NAMED:
-                    axes.annotate(level, (x, y), fontsize=6.5, xytext=(3, 3), textcoords="offset points")
+                    place = (4, 4) if number % 2 else (4, -10)
+                    axes.annotate(level, (x, y), fontsize=7, xytext=place, textcoords="offset points", color=color)
         axes.axhline(10, color="#999999", linewidth=0.8, linestyle="--")
         axes.set_xlabel(f"{name} of words from a span's end until it is published")
         axes.set_ylim(bottom=0)
+        axes.margins(x=0.15)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("published spans that the model withdrew, %")
     panels[1].legend(fontsize=8)

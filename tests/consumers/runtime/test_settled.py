@@ -6,12 +6,13 @@ from structlog.testing import capture_logs
 from consumers.common.settings import EngineSettings
 from consumers.runtime.promises import ServedTagger
 from consumers.runtime.settled import choose_rules, log_settled, watch_settled
-from stream.revisions.emission import LEVELS, LOW
+from stream.revisions.emission import LOW, Emission
 from stream.revisions.settled import DEFAULT_THRESHOLD
 from tests.encoder.checkpoints.test_calibration import SETTLED
 from tests.stream.hybrid import two_headed_tagger
 
 POLICY = SETTLED.policy
+MEASURED = Emission(SETTLED.show, SETTLED.change, SETTLED.wait)
 
 
 @pytest.fixture
@@ -24,11 +25,12 @@ def served():
 @pytest.mark.parametrize(
     ("given", "level", "policy", "thresholds", "risks"),
     [
-        (None, LEVELS["medium"], POLICY, (0.97, DEFAULT_THRESHOLD), {"a": 0.01}),
-        (0.98, LEVELS["medium"], POLICY, (0.98, 0.98), {"a": 0.01}),
-        (0.9, LEVELS["medium"], POLICY, (0.9, 0.9), {}),
+        (None, MEASURED, POLICY, (0.97, DEFAULT_THRESHOLD), {"a": 0.01}),
+        (0.98, MEASURED, POLICY, (0.98, 0.98), {"a": 0.01}),
+        (0.9, MEASURED, POLICY, (0.9, 0.9), {}),
+        (None, Emission(SETTLED.show, SETTLED.change, 3), POLICY, (0.97, DEFAULT_THRESHOLD), {}),
         (None, LOW, POLICY, (0.97, DEFAULT_THRESHOLD), {}),
-        (None, LEVELS["medium"], "always", (0.97, DEFAULT_THRESHOLD), {}),
+        (None, MEASURED, "always", (0.97, DEFAULT_THRESHOLD), {}),
     ],
 )
 def test_a_risk_is_promised_where_it_was_measured(served, given, level, policy, thresholds, risks):
@@ -49,4 +51,4 @@ def test_a_head_that_is_not_served_promises_nothing(served):
     other = [ServedTagger(x.tagger, ("b",)) for x in served]
     rules = choose_rules(EngineSettings(), other)
     assert rules.by_tagger == {}
-    assert watch_settled(rules, other, LEVELS["medium"], POLICY).evidence == {}
+    assert watch_settled(rules, other, MEASURED, POLICY).evidence == {}

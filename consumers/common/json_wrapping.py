@@ -2,9 +2,11 @@
 
 Taken off: byte order marks, the prefix of a schema registry, a record separator before and NUL bytes behind the value,
 JSON in a JSON string, and the envelope of Kafka Connect. Mended: halves of surrogate pairs, control characters in
-strings, and NaN and Infinity, as long as nobody reads that field. Everything else is named in one sentence.
+strings, and NaN, Infinity and numbers that no float holds, as long as nobody reads that field. Everything else is named
+in one sentence.
 """
 
+import math
 import re
 from contextlib import suppress
 
@@ -12,7 +14,7 @@ import msgspec
 
 NOT_A_NUMBER = "\ufdd0NaN"
 """Stands for NaN and Infinity in a mended value: a string, so that no field that is a number accepts it."""
-NAN_DETAIL = "NaN and Infinity are no JSON numbers; send null, or leave the field out"
+NAN_DETAIL = "NaN and Infinity are no JSON numbers, and 1e309 is too large; send null, or leave the field out"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _JSON_BEGINS = (b"{", b"[", b'"')
@@ -22,7 +24,11 @@ _MAX_LAYERS = 4
 _HALF_ESCAPE = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-_STRING_OR_NAN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"|(?<![\w$])-?(?:NaN|Infinity)(?![\w$])', re.DOTALL)
+_STRING_OR_NAN = re.compile(
+    rb'"([^"\\]*(?:\\.[^"\\]*)*)"|(?<![\w$.])[+-]?(?:(?i:nan(?:\(ind\))?|inf(?:inity)?)|([0-9]+(?:\.[0-9]*)?[eE]\+?[0-9]{3,}))(?![\w$])',
+    re.DOTALL,
+)
+"""Strings; NaN and Infinity as languages print them (`-nan(ind)`, `inf`); numbers that may be beyond a float."""
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
@@ -76,7 +82,7 @@ def mend_json(value: bytes) -> bytes:
     """Mend what is not JSON but can mean one thing only.
 
     Half a surrogate pair becomes U+FFFD: one character for one, so offsets do not change. A control character in a
-    string is escaped. NaN, Infinity and -Infinity become `NOT_A_NUMBER`.
+    string is escaped. NaN, Infinity and numbers beyond a float become `NOT_A_NUMBER`.
     """
     value = value.rstrip(b"\0")
     value = _HALF_ESCAPE.sub(lambda found: found[1] + (found[2] or rb"\ufffd"), value)
@@ -85,8 +91,12 @@ def mend_json(value: bytes) -> bytes:
 
 def _mend_token(found: re.Match[bytes]) -> bytes:
     if found[1] is None:
-        return _NAN_TOKEN
+        return _NAN_TOKEN if _is_no_number(found) else found[0]
     return _CONTROL.sub(lambda control: b"\\u%04x" % ord(control[0]), found[0])
+
+
+def _is_no_number(found: re.Match[bytes]) -> bool:
+    return found[1] is None and (found[2] is None or math.isinf(float(found[2])))
 
 
 _NAN_TOKEN = msgspec.json.encode(NOT_A_NUMBER)
@@ -108,8 +118,8 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def has_nan(value: bytes) -> bool:
-    """Tell whether NaN or Infinity stands outside of the strings of a JSON value."""
-    return any(found[1] is None for found in _STRING_OR_NAN.finditer(value))
+    """Tell whether NaN, Infinity or a number beyond a float stands outside of the strings of a JSON value."""
+    return any(_is_no_number(found) for found in _STRING_OR_NAN.finditer(value))
 
 
 _KINDS: tuple[tuple[bytes, str], ...] = (

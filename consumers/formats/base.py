@@ -248,9 +248,23 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> R
         check_no_nan(message)
         check_message(message)
     reasons = [x.reason for x in found if isinstance(x, Ignored)]
-    if "error" in reasons:
+    if "error" in reasons or ("unknown_shape" in reasons and _is_error_body(format, value)):
         return Reading(messages, "error")
     return Reading(messages, None if messages else next(iter(reasons), "no_text"))
+
+
+_ERROR_FIELDS = ("error", "Error", "errors", "err_code", "error_code", "error_message", "errorMessage", "__type")
+"""Fields of the body with which a service refuses a request, or ends it, in place of the messages of its format."""
+
+
+def _is_error_body(format: Format, value: bytes | None) -> bool:
+    """Whether a value of no known shape is the body of an error."""
+    if format.type is None or value is None:
+        return False
+    body = decode_json(format.prepare(check_value(value)) if format.prepare else value, _JSON)
+    return isinstance(body, dict) and any(
+        content and (name in _ERROR_FIELDS or name.endswith("Exception")) for name, content in body.items()
+    )
 
 
 MAX_RESULTS = 256
@@ -265,9 +279,3 @@ def check_results(results: Sequence[Any]) -> None:
     """
     if len(results) > MAX_RESULTS:
         raise BadInput("too_large", f"{len(results)} results in one message; at most {MAX_RESULTS} are read")
-
-
-def delete_segment(context: FormatContext, session: str, segment: str) -> list[Message | Ignored]:
-    """Return the `Delete` of a segment, if it exists."""
-    exists = segment in context.segments(session)
-    return [Delete(session=session, segment=segment) if exists else Ignored("nothing_to_delete")]

@@ -55,7 +55,7 @@ class BadInput(ValueError):
 
     def __init__(self, reason: BadReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
-        self.reason = reason
+        self.reason: BadReason = reason
         self.detail = detail
 
 
@@ -70,13 +70,16 @@ def decode_message(value: bytes | None) -> Message:
     return message
 
 
-def decode_inner_json(text: str) -> Any:
-    """Decode JSON that stands in a string of a value, as `decode_json` does.
+def decode_inner_json(text: str, field: str) -> Any:
+    """Decode JSON that stands in a string of a value, as `decode_json` does; `field` is named in an error.
 
     Raises:
         BadInput: it is not JSON.
     """
-    return decode_json(text.encode("utf-8", "surrogatepass"), _INNER)
+    try:
+        return decode_json(text.encode("utf-8", "surrogatepass"), _INNER)
+    except BadInput as error:
+        raise BadInput(error.reason, f"in the string `$.{field}`: {error.detail}") from None
 
 
 def decode_json(value: bytes | None, decoder: "msgspec.json.Decoder[T]") -> T:
@@ -89,6 +92,8 @@ def decode_json(value: bytes | None, decoder: "msgspec.json.Decoder[T]") -> T:
     try:
         return decoder.decode(value)
     except msgspec.ValidationError as error:
+        if "out of range" in str(error) and has_nan(value):
+            return _decode_mended(value, str(error), decoder)
         raise BadInput("invalid_message", explain_type_error(value, error)) from None
     except RecursionError:
         raise BadInput("invalid_json", "nested too deeply") from None

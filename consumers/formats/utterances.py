@@ -206,6 +206,19 @@ def write_timed(context: FormatContext, scope: str, update: Update, start: float
     yield from write_named(existing, replace(update, segment=name))
 
 
+def open_start(context: FormatContext, session: str, scope: str) -> float | None:
+    """Return the start of a scope's open utterance, for a result without times, such as an empty one; None if none is.
+
+    One that this message closed before a crash counts as open.
+    """
+    starts = (
+        (x.applied == context.offset, place[1])
+        for name, x in context.segments(session).items()
+        if (not x.closed or x.applied == context.offset) and (place := _place_in_name(name, scope, "@")) is not None
+    )
+    return max(starts, default=(False, None))[1]
+
+
 def write_windowed(
     context: FormatContext, scope: str, window: Sequence[tuple[Update, float, float]]
 ) -> Iterator[Result]:

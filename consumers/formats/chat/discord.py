@@ -99,7 +99,7 @@ def _read(value: dict[str, Any], context: FormatContext) -> Iterable[Message | I
             return (Ignored(_CONTROL.get(event.op, "metadata")),)
         if event.t not in _KINDS:
             return (Ignored("metadata" if event.t in ("READY", "RESUMED") else "other_event"),)
-        message, kind = convert(event.d, _DiscordMessage), event.t
+        message, kind = convert({} if event.d is None else event.d, _DiscordMessage), event.t
     else:
         message = convert(value, _DiscordMessage)
         kind = _infer_type(message)

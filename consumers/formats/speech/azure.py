@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.base import Format, FormatContext, Ignored, close_open
 from consumers.formats.convert import Seconds, convert
 from consumers.formats.decode import decode_inner_json
 from consumers.formats.utterances import write_timed
@@ -46,17 +46,22 @@ class _AzureResult(msgspec.Struct, rename="pascal"):
     channel: str | None = None
     reason: str | None = None
     """State of a result object: its name or its number."""
+    error_details: str | None = None
     json: str | None = msgspec.field(name="privJson", default=None)
     """The service's message in a result object that JavaScript writes."""
 
 
-_RECOGNIZED, _CLOSED = ("RecognizedSpeech", "3"), ("NoMatch", "0", "Canceled", "1")
+_RECOGNIZED, _CLOSED, _CANCELED = ("RecognizedSpeech", "3"), ("NoMatch", "0"), ("Canceled", "1")
 
 
 def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.json is not None:
-        value = convert(decode_inner_json(value.json), _AzureResult)
+        value = convert(decode_inner_json(value.json, "privJson"), _AzureResult)
     status = value.recognition_status
+    if status == "Error" or value.reason in _CANCELED:  # the end of the stream: what was heard stands
+        is_error = status == "Error" or value.error_details is not None
+        closed = close_open(context, context.session_name())
+        return [*closed, Ignored("error" if is_error else "metadata")]
     is_final = status is not None or value.reason in (*_RECOGNIZED, *_CLOSED)
     if value.text is None and not is_final:
         return (Ignored("unknown_shape" if value.offset is None else "metadata"),)

@@ -20,7 +20,8 @@ _WHOLE = re.compile(rf"[ \t]*\[{_CLOCK} +--> +{_CLOCK}\](.*)")
 _STAMP = re.compile(_CLOCK)
 _HEADER = re.compile(r"WEBVTT(?:[ \t].*)?")
 _NO_CUE = re.compile(r"(?:NOTE(?:[ \t].*)?|(?:STYLE|REGION)[ \t]*)")
-_TAG = re.compile(r"<(/?[A-Za-z0-9.][^<>]*|/)>|\{\\[^{}]*\}")
+_TAG = re.compile(r"<(/?[A-Za-z.][^<>]*|[0-9][0-9:.,]*|/)>|\{\\[^{}]*\}")
+"""Tags of WebVTT and SRT, and times between words; `<3` is text, whatever follows."""
 
 
 @dataclass(frozen=True, slots=True)

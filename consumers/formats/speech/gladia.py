@@ -12,7 +12,7 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext, Ignored, IgnoredReason, close_open
 from consumers.formats.convert import Seconds, convert
-from consumers.formats.utterances import write_named, write_timed, write_unnamed
+from consumers.formats.utterances import open_start, write_named, write_timed, write_unnamed
 from consumers.formats.word_times import TimedText, VendorWord, add_word_times, first_start, last_end, to_name
 from stream.messages.types import Delete, Message, Update
 from stream.messages.word_times import Times
@@ -85,9 +85,10 @@ def _read(value: _GladiaMessage, context: FormatContext) -> Iterable[Message | I
     update = add_word_times(update, [TimedText(x.word, x.start, x.end) for x in said.words])
     if value.session_id and transcript.id:
         return _write_by_id(context, scope, update, said)
-    if said.start is None:
+    start = open_start(context, session, scope) if said.start is None else said.start
+    if start is None:
         return write_unnamed(context, scope, update)
-    return write_timed(context, scope, update, said.start, said.start if said.end is None else said.end)
+    return write_timed(context, scope, update, start, start if said.end is None else said.end)
 
 
 def _write_by_id(

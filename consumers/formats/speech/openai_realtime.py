@@ -3,16 +3,16 @@
 A segment is an item, or a later part of its content. Diarizing models send segments with a speaker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext, Ignored, OpenText, delete_segment
+from consumers.formats.base import Format, FormatContext, Ignored, OpenText
 from consumers.formats.convert import Seconds
 from consumers.formats.utterances import write_named
 from consumers.formats.word_times import TimedText, add_word_times
-from stream.messages.types import Message, Update
+from stream.messages.types import Delete, Message, Update
 
 _PREFIX = "conversation.item.input_audio_transcription."
 
@@ -47,11 +47,13 @@ def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message | Ign
     session = context.session_name()
     segment = f"{value.item_id}/{value.content_index}" if value.content_index else value.item_id
     if kind == "conversation.item.deleted":
-        return delete_segment(context, session, segment)
+        parts = [Delete(session=session, segment=x) for x in _parts(context.segments(session), value.item_id)]
+        return parts or (Ignored("nothing_to_delete"),)
     existing = context.segments(session).get(segment)
     if kind == "failed":  # no more text will come
         text = existing.text if existing else ""
-        return write_named(existing, Update(session=session, segment=segment, text=text, final=True))
+        closed = write_named(existing, Update(session=session, segment=segment, text=text, final=True))
+        return [*(x for x in closed if not isinstance(x, Ignored)), Ignored("error")]
     if kind == "completed":
         final = value.status != "in_progress"
         return write_named(existing, Update(session=session, segment=segment, text=value.transcript, final=final))
@@ -63,6 +65,11 @@ def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message | Ign
         return (Ignored("repeat"),)
     text = value.text if existing is None or value.text[:1].isspace() else f" {value.text}"
     return _append(session, segment, text, [TimedText(x, value.start, value.end, value.speaker) for x in text.split()])
+
+
+def _parts(segments: Mapping[str, OpenText], item: str) -> list[str]:
+    """Return the names of an item's parts, which are deleted together."""
+    return [x for x in segments if x == item or (x.startswith(f"{item}/") and x[len(item) + 1 :].isdecimal())]
 
 
 def _is_known(existing: OpenText, value: _OpenaiEvent) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext, Ignored
 from consumers.formats.convert import Seconds, convert
-from consumers.formats.utterances import write_named, write_timed, write_unnamed
+from consumers.formats.utterances import open_start, write_named, write_timed, write_unnamed
 from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Message, Update
 
@@ -88,6 +88,7 @@ def _read(value: _RecallMessage, context: FormatContext) -> Iterable[Message | I
     )
     scope = f"{transcript or 'meeting'}/{speaker or 'unknown'}"
     update = add_word_times(update, pieces)
+    begin = open_start(context, session, scope) if begin is None else begin
     if begin is None:
         return write_unnamed(context, scope, update)
     return write_timed(context, scope, update, begin, begin if end is None else end)

@@ -11,7 +11,7 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext, Ignored, close_open
 from consumers.formats.convert import Seconds
-from consumers.formats.utterances import write_timed, write_unnamed
+from consumers.formats.utterances import open_start, write_timed, write_unnamed
 from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
@@ -52,6 +52,7 @@ def _read(value: _RevMessage, context: FormatContext) -> Iterable[Message | Igno
     )
     update = add_word_times(update, pieces)
     start = value.ts if value.ts is not None else next((x.start for x in pieces if x.start is not None), None)
+    start = open_start(context, update.session, "audio") if start is None else start
     if start is None:
         return write_unnamed(context, "audio", update)
     return write_timed(context, "audio", update, start, start if value.end_ts is None else value.end_ts)

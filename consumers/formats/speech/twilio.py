@@ -63,7 +63,7 @@ def _read_transcription(value: _TwilioMessage, context: FormatContext) -> Iterab
         return (Ignored(_TRANSCRIPTION.get(kind, "other_event")),)
     data = value.transcription_data
     if isinstance(data, str):
-        data = decode_inner_json(data)
+        data = decode_inner_json(data, "TranscriptionData")
     if data is None:
         return (Ignored("unknown_shape"),)
     update = Update(

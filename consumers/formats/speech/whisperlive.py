@@ -56,6 +56,8 @@ def _read(value: _WhisperliveWindow, context: FormatContext) -> Iterator[Message
 def _why_nothing(value: _WhisperliveWindow) -> Any:
     if value.segments is not None:
         return "no_text"
+    if value.status == "ERROR":
+        return "error"
     if (value.message, value.status, value.language) != (None, None, None):
         return "metadata"
     return "other_event" if value.translated_segments is not None else "unknown_shape"

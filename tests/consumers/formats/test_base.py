@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.formats.base import FormatContext, Ignored, delete_segment
+from consumers.formats.base import FormatContext, Ignored
 from consumers.formats.decode import BadInput
 from consumers.formats.utterances import timed_name, write_timed
 from consumers.formats.word_times import TimedText, add_word_times
@@ -51,9 +51,7 @@ def test_read_again_after_a_crash_a_message_finds_the_segment_that_it_was_in() -
     assert around({"a:3": Standing(closed=True, applied=19)}, 20).open_segment("s", "a") == "a:20"
 
 
-def test_only_what_stands_is_taken_back() -> None:
-    assert delete_segment(around({"u": Standing()}), "s", "u") == [Delete(session="s", segment="u")]
-    assert delete_segment(around({}), "s", "u") == [Ignored("nothing_to_delete")]
+def test_only_what_stands_is_ended() -> None:
     assert around({}).end_session() == [Ignored("metadata")]
 
 

@@ -166,3 +166,17 @@ def test_any_text_is_read_or_refused(value: str) -> None:
         return
     assert all(isinstance(x, Update) for x in reading.messages)
     assert reading.messages or reading.ignored
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ("i <3 you -> so much", "i <3 you -> so much"),
+        ("<3> and <1.5 > x", "and <1.5 > x"),
+        ("anna <00:00:01.500>in <b>rome</b> <3", "anna in rome <3"),
+        ("2 <4 and 5> 4", "2 <4 and 5> 4"),
+    ],
+)
+def test_a_sign_before_a_digit_begins_no_tag(row: str, text: str) -> None:
+    (cue,) = parse_cues(f"00:01.000 --> 00:02.000\n{row}\n")
+    assert cue.line_texts() == [text]

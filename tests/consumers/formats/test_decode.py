@@ -105,7 +105,19 @@ def test_control_characters_in_strings_are_read() -> None:
     assert read(VALUE.replace(b"saw", rb"s\u0007a\u0000w")).text == "anna s\x07a\x00w the sea"
 
 
-@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", '[1, NaN, {"x": -Infinity}]', r'["\" NaN", NaN]'])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        '[1, NaN, {"x": -Infinity}]',
+        r'["\" NaN", NaN]',
+        "1e999",
+        '[-2.5E+400, {"x": 1e308}]',
+        "[nan,-nan,+inf,-Inf, -nan(ind)]",
+    ],
+)
 def test_nan_in_a_field_that_is_not_read_is_ignored(token: str) -> None:
     assert read(with_field("confidence", token)) == read(VALUE)
 
@@ -121,6 +133,9 @@ def test_nan_in_a_field_that_is_not_read_is_ignored(token: str) -> None:
         ("final", "NaN"),
         ("words", '[{"start": 1, "end": NaN}]'),
         ("words", "NaN"),
+        ("time", "1e999"),
+        ("time", "-nan"),
+        ("text", "1e999"),
     ],
 )
 def test_nan_in_a_field_that_is_read_is_named(name: str, token: str) -> None:
@@ -130,8 +145,9 @@ def test_nan_in_a_field_that_is_read_is_named(name: str, token: str) -> None:
 
 def test_nan_in_a_vendors_message() -> None:
     context = FormatContext("s", 0, lambda _: {})
-    (message,) = read_value(FORMATS["vosk"], b'{"text": "hi", "spk_frames": NaN}', context).messages
-    assert isinstance(message, Update)
+    for number in (b"NaN", b"1e999", b"[-inf]"):
+        (message,) = read_value(FORMATS["vosk"], b'{"text": "hi", "spk_frames": %b}' % number, context).messages
+        assert isinstance(message, Update)
     with pytest.raises(BadInput, match="NaN"):
         read_value(FORMATS["vosk"], b'{"text": NaN}', context)
 
@@ -175,6 +191,21 @@ def test_an_envelope_is_named(envelope: dict[str, Any], name: str) -> None:
     with pytest.raises(BadInput) as caught:
         decode_message(json.dumps(envelope).encode())
     assert name in caught.value.detail
+    assert "anna" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("twilio", {"TranscriptionEvent": "transcription-content", "TranscriptionData": "anna"}, "TranscriptionData"),
+        ("azure", {"privJson": "{'Text': 'anna'}"}, "privJson"),
+    ],
+)
+def test_a_string_that_should_hold_json_is_named(name: str, value: Any, field: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_value(FORMATS[name], json.dumps(value).encode(), FormatContext("s", 0, lambda _: {}))
+    assert caught.value.reason == "invalid_json"
+    assert f"`$.{field}`" in caught.value.detail
     assert "anna" not in caught.value.detail
 
 

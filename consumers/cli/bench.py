@@ -8,6 +8,7 @@ import typer
 
 from consumers.cli.flags import Select
 from consumers.common.console import console, make_table
+from consumers.common.cores import usable_cores
 from consumers.common.errors import OperationFailed
 from consumers.common.logs import configure_logging
 from consumers.common.settings import EngineSettings, setting
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _option = partial(setting, panel="Measurement", variable=False)
 
+UNDISTURBED = 0.95
+"""Share of the computing time with a processor from which on other programs do not count."""
 FULL = 0.97
 """Share of the core from which on the core itself is the limit."""
 
@@ -37,7 +40,7 @@ class BenchCommand:
 def bench(settings: BenchCommand) -> None:
     """Measure how many live speakers one core carries in time, in about a minute, and what limits it.
 
-    Synthetic speakers of 2.5 words a second go through the engine and its JSON; Kafka's own work comes on top.
+    Synthetic speakers of 2.5 words a second go through the engine and its JSON. What Kafka takes besides is estimated.
     """
     configure_logging("info")
     from consumers.runtime.engine_factory import build_engine, check_engine
@@ -45,7 +48,13 @@ def bench(settings: BenchCommand) -> None:
     check_engine(settings.engine)
     engine = build_engine(settings.engine)
     from consumers.common.gc_tuning import tune_interpreter
-    from consumers.runtime.capacity import CapacityRun, find_capacity, measure_speakers, trials_left
+    from consumers.runtime.capacity import (
+        CapacityRun,
+        estimate_through_kafka,
+        find_capacity,
+        measure_speakers,
+        trials_left,
+    )
     from encoder.progress import progress_bar
 
     configure_logging("warning")
@@ -71,7 +80,7 @@ def bench(settings: BenchCommand) -> None:
         speakers = find_capacity(carries, first, max_speakers)
     if engine.stats.failures:
         raise OperationFailed(f"labelling failed {engine.stats.failures} times: the figures say nothing")
-    limit = describe_limit(runs, speakers)
+    limit, through_kafka = describe_limit(runs, speakers), estimate_through_kafka(speakers)
     if settings.as_json:
         import msgspec
 
@@ -80,6 +89,8 @@ def bench(settings: BenchCommand) -> None:
             "policy": settings.engine.policy,
             "p99_ms": p99_ms,
             "speakers": speakers,
+            "through_kafka": through_kafka,
+            "cores": usable_cores(),
             "limit": limit,
             "runs": runs,
         }
@@ -88,7 +99,21 @@ def bench(settings: BenchCommand) -> None:
     _print_table(runs, p99_ms)
     names = ", ".join(engine.tagger_names)
     typer.echo(f"One core carries {speakers:,} live speakers at p99 <= {p99_ms:g} ms ({names}).")
+    once, exactly = through_kafka["at_least_once"], through_kafka["exactly_once"]
+    typer.echo(f"Through Kafka about {once:,} at least once, {exactly:,} exactly once: an estimate of its work beside.")
+    if (cores := usable_cores()) > 1:
+        typer.echo(f"This process may use {cores} cores: --workers {cores} carries up to {cores} times as many.")
     typer.echo(f"Limit: {limit}.")
+    if disturbance := describe_disturbance(runs):
+        typer.echo(disturbance)
+
+
+def describe_disturbance(runs: "list[CapacityRun]") -> str:
+    """Say how much of the core other programs took, if that changes the result; empty if it does not."""
+    had = min((run.cpu_share for run in runs), default=1.0)
+    if had >= UNDISTURBED:
+        return ""
+    return f"Other programs took up to {1 - had:.0%} of the core meanwhile: with less beside it, it carries more."
 
 
 def describe_limit(runs: "list[CapacityRun]", speakers: int) -> str:

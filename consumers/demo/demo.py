@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from consumers.common.errors import OperationFailed
+from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.logs import configure_logging
 from consumers.common.settings import EngineSettings, ServiceSettings
 from consumers.demo.kafka_clients import open_clients
@@ -91,6 +92,7 @@ class Demo:
             reader = RevisionReader(consumer, transcript, view)
             worker = Worker(engine, queue=settings.in_flight)
             async with _serve_page(settings, worker, self.http) as (service, page):
+                tune_interpreter()
                 run = _DemoRun(service, producer, reader, view, recording, self.speed, settings.topics.input)
                 view.start(f"live page {page}/   {title}" if page else title)
                 try:

@@ -27,6 +27,10 @@ FINAL_SECONDS = 0.3
 WARM_UP_SECONDS = 1.0
 PRECISION = 0.06
 """The search ends when the fewest speakers that are too many exceed the most that are carried by this share."""
+LOOP_SHARE, TRANSACTION_SHARE = 0.28, 0.1
+"""Shares of a fully used core that `hearken serve` spends on Kafka: on its event loop and clients, measured at least
+once with 1,000 speakers, and on 100 transactions a second of 1 ms each (docs/performance-kafka.md).
+"""
 SAMPLE = Path(__file__).parents[1] / "samples" / "interview.jsonl"
 
 
@@ -40,6 +44,8 @@ class CapacityRun(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
     core_share: float
     """Share of the time in which the core computed."""
+    cpu_share: float
+    """Share of the computing time in which it had a processor; other programs took the rest."""
     step_ms: float
     """Mean duration of a step."""
     messages_per_step: float
@@ -81,14 +87,14 @@ def _measure(engine: Engine, speakers: int, plan: list[tuple[float, bytes]], sec
     latencies: list[float] = []
     steps: list[float] = []
     phases: dict[str, float] = {}
-    began, coalesced, shortened = time.perf_counter(), 0, 0
+    began, had, coalesced, shortened = time.perf_counter(), time.thread_time(), 0, 0
     for step in run_open_loop(engine, arrivals, SkippingClock(), offset=speakers):
         for revision in step.result.revisions:
             msgspec.json.encode(revision)
         for entry in step.result.entries:
             encode_entry(entry)
         if step.started < WARM_UP_SECONDS:
-            began = time.perf_counter()
+            began, had = time.perf_counter(), time.thread_time()
             continue
         latencies += [step.ended - arrived for arrived, _ in step.answered]
         steps.append(step.ended - step.started)
@@ -96,7 +102,7 @@ def _measure(engine: Engine, speakers: int, plan: list[tuple[float, bytes]], sec
         shortened += step.result.stats.restarts_shortened
         for phase, spent in step.result.phase_seconds.items():
             phases[phase] = phases.get(phase, 0.0) + spent
-    busy = time.perf_counter() - began
+    busy, had = time.perf_counter() - began, time.thread_time() - had
     phases["messages"] = max(0.0, busy - sum(phases.values()))
     p50, p99 = (float(1000 * np.percentile(latencies or [0.0], share)) for share in (50, 99))
     return CapacityRun(
@@ -105,12 +111,19 @@ def _measure(engine: Engine, speakers: int, plan: list[tuple[float, bytes]], sec
         p50_ms=round(p50, 2),
         p99_ms=round(p99, 2),
         core_share=round(busy / max(seconds, busy), 3),
+        cpu_share=round(min(1.0, had / max(busy, 1e-9)), 3),
         step_ms=round(1000 * sum(steps) / max(1, len(steps)), 3),
         messages_per_step=round(len(latencies) / max(1, len(steps)), 1),
         coalesced=round(coalesced / max(1, len(latencies)), 3),
         shortened=shortened,
         phases={phase: round(spent / busy, 3) for phase, spent in phases.items()},
     )
+
+
+def estimate_through_kafka(speakers: int) -> dict[str, int]:
+    """Estimate by guarantee how many speakers a core carries through Kafka, from those of the engine alone."""
+    shares = {"at_least_once": 1 - LOOP_SHARE, "exactly_once": 1 - LOOP_SHARE - TRANSACTION_SHARE}
+    return {guarantee: int(speakers * share) for guarantee, share in shares.items()}
 
 
 def find_capacity(carries: Callable[[int], bool], first: int, most: int) -> int:

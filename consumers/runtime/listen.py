@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.common.errors import ServiceFailed
+from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.tracing.spans import SpanRecorder, recording_spans
 from consumers.http.settings import HttpSettings
 from consumers.runtime.engine_factory import log_loaded
@@ -52,6 +53,7 @@ async def _serve_http(
         log_loaded(engine)
         worker = Worker(engine)
         front = HttpFrontend(http, worker, spans=spans)
+        tune_interpreter()
         watchdog = asyncio.create_task(force_exit_after(stop, 2.0 * http.grace_seconds + 20))
         relay = asyncio.create_task(_relay(worker, front.observer))
         stopping = asyncio.create_task(stop.wait())

@@ -104,7 +104,6 @@ async def serve_until_signal(
             from consumers.runtime.warm import warm_engine  # slow to import
 
             await asyncio.to_thread(warm_engine, engine, stop.is_set)
-        tune_interpreter()
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
             if member is None:  # else the supervisor has loaded and logged it
@@ -149,12 +148,14 @@ async def _run(
     traced = [SpanObserver(spans, settings.group, settings.topics.output)] if spans else []
     if http is None or listener is None:
         service = Service(settings, worker, observer=ServiceObservers(traced), reader=reader)
+        tune_interpreter()
         async with sending_heartbeats(slot, worker, service):
             return await service.run(stop)
     from consumers.http.frontend import HttpFrontend
 
     front = HttpFrontend(http, worker, slot, ignored, spans)
     service = Service(settings, worker, observer=ServiceObservers([front.observer, *traced]), reader=reader)
+    tune_interpreter()
     async with sending_heartbeats(slot, worker, service), front.serve(listener, service):
         await service.run(stop)
 

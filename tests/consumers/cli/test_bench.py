@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from consumers.cli.bench import describe_limit
+from consumers.cli.bench import describe_disturbance, describe_limit
 from consumers.cli.main import main
-from consumers.runtime.capacity import CapacityRun, find_capacity, trials_left
+from consumers.runtime.capacity import CapacityRun, estimate_through_kafka, find_capacity, trials_left
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.tiny import tiny_checkpoint
 
@@ -27,6 +27,7 @@ def test_it_says_what_a_core_carries_as_a_table(tagger: str, capsys: pytest.Capt
     told = capsys.readouterr()
     assert "3 live speakers at p99 <= 60000 ms" in told.out
     assert "--max-speakers" in told.out
+    assert "Through Kafka about 2 at least once, 1 exactly once" in told.out
     assert "3 speakers: p99" in told.err
 
 
@@ -36,6 +37,9 @@ def test_it_says_so_as_json(tagger: str, capsys: pytest.CaptureFixture[str]) -> 
     found = json.loads(capsys.readouterr().out)
     assert (found["speakers"], found["policy"], found["taggers"]) == (2, "never", [Path(tagger).name])
     assert [run["speakers"] for run in found["runs"]][-1] == 2
+    assert found["through_kafka"] == {"at_least_once": 1, "exactly_once": 1}
+    assert found["cores"] >= 1
+    assert all(0 < run["cpu_share"] <= 1 for run in found["runs"])
     assert {"encode", "decode", "emit", "messages"} <= found["runs"][0]["phases"].keys()
 
 
@@ -44,9 +48,10 @@ def test_a_tagger_that_is_missing_is_one_line(capsys: pytest.CaptureFixture[str]
     assert "--tagger" in capsys.readouterr().err
 
 
-def run(speakers: int, core_share: float) -> CapacityRun:
+def run(speakers: int, core_share: float, cpu_share: float = 1.0) -> CapacityRun:
     return CapacityRun(
         speakers=speakers, words_per_second=1.0, p50_ms=1.0, p99_ms=200.0, core_share=core_share, step_ms=120.0,
+        cpu_share=cpu_share,
         messages_per_step=9.0, coalesced=0.25, shortened=0, phases={"decode": 0.25, "encode": 0.75, "emit": 0.0},
     )  # fmt: skip
 
@@ -57,6 +62,16 @@ def test_the_limit_is_that_of_the_smallest_number_that_was_not_carried() -> None
     assert "at 8 speakers 120 ms for a step of 9 messages" in told
     assert "25% of the messages were coalesced" in told
     assert "none" in describe_limit([run(7, 1.0)], 7)
+
+
+def test_it_says_that_other_programs_took_the_core_if_they_did() -> None:
+    assert describe_disturbance([run(8, 1.0, 0.99), run(9, 1.0)]) == ""
+    assert "up to 40% of the core" in describe_disturbance([run(8, 1.0, 0.99), run(9, 1.0, 0.6)])
+
+
+def test_kafka_takes_its_share_and_transactions_take_more() -> None:
+    found = estimate_through_kafka(1000)
+    assert 0 < found["exactly_once"] < found["at_least_once"] < 1000
 
 
 @pytest.mark.parametrize("limit", [1, 3, 40, 700, 5000])

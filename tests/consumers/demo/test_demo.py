@@ -20,6 +20,12 @@ from stream.sessions.stats import EngineStats
 from tests.consumers.fakes import build_fake_engine
 
 
+@pytest.fixture(autouse=True)
+def keep_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of the tests keeps its settings, which are for all of one."""
+    monkeypatch.setattr(consumers.demo.demo, "tune_interpreter", lambda: None)
+
+
 def update(segment: str, text: str, **fields: object) -> Update:
     return Update(session="a", segment=segment, text=text, **fields)  # type: ignore[arg-type]
 

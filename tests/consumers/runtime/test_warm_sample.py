@@ -69,19 +69,23 @@ class Began(Exception):
 
 
 @pytest.mark.parametrize("door", ["serve", "listen", "serve_many"])
-def test_each_door_warms_its_engine_before_it_takes_anything(door: str, monkeypatch: pytest.MonkeyPatch):
+def test_each_door_warms_its_engine_and_tunes_the_interpreter_before_it_takes_anything(
+    door: str, monkeypatch: pytest.MonkeyPatch
+):
     order: list[str] = []
     engine = fake_engine(["ner"], coalesce=True)
     monkeypatch.setattr(warm, "warm_engine", lambda given, *_: order.append("warmed" if given is engine else "other"))
+    for module in (serve, listen, serve_many):
+        monkeypatch.setattr(module, "tune_interpreter", lambda: order.append("tuned"))
 
     def begin(*_: object, **__: object) -> None:
         order.append("began")
         raise Began
 
     http = HttpSettings(port=0)
-    monkeypatch.setattr(serve, "_run", begin)
+    monkeypatch.setattr("consumers.kafka.service.service.Service.run", begin)
+    monkeypatch.setattr("consumers.http.frontend.HttpFrontend.serve", begin)
     monkeypatch.setattr(serve_many, "Supervisor", begin)
-    monkeypatch.setattr("consumers.http.frontend.HttpFrontend", begin)
     starts: dict[str, Callable[[], object]] = {
         "serve": lambda: asyncio.run(serve.serve_until_signal(ServiceSettings(), lambda: engine)),
         "listen": lambda: asyncio.run(listen.listen_until_signal(http, lambda: engine)),
@@ -91,4 +95,4 @@ def test_each_door_warms_its_engine_before_it_takes_anything(door: str, monkeypa
     }
     with pytest.raises(Began):
         starts[door]()
-    assert order == ["warmed", "began"]
+    assert order == ["warmed", "tuned", "began"]

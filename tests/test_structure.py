@@ -15,8 +15,9 @@ LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""
 MOST_MODULES = 12
 MOST_LINES = 400
-MOST_LINES_OF_THE_ROOMS = 63_500
-"""33,700 when the layout was made; the doors, the start without torch, disguises and generated data added the rest."""
+MOST_LINES_OF_THE_ROOMS = 65_500
+"""33,700 when the layout was made; the doors, the start without torch, disguises and generated data added the rest, and
+600 that were outside of the rooms: the GPU's step, which was in the benchmarks."""
 
 
 def modules(folders: Sequence[str] = ROOMS) -> Iterator[Path]:

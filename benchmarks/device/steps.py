@@ -1,27 +1,36 @@
-"""Steps of live sessions on the device: time by the clocks of device and host, and share of the limits."""
+"""Steps of live sessions on the device: time by the clocks of device and host, and share of the limits.
+
+What is timed is what the labeller asks for: it runs once and its passes are recorded, with the restart points that the
+policy chose; then the same passes are run again on the clock.
+"""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
+import msgspec
 import numpy as np
 import torch
 
 from benchmarks.device.report import Limits, StepRow
-from benchmarks.device.resident.interface import SlotRequest
-from benchmarks.device.resident.step import DeviceResidentStep
 from benchmarks.device.trace import Trace, trace
+from encoder.heads.viterbi import NO_LABEL
 from encoder.model.number_types import ITEM_BYTES
 from encoder.restart.policies import RestartPolicy
 from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.interface import Scores
+from encoder.runtime.passes import Pass, WordsToRead
 from encoder.tagger import Tagger
+from stream.labelling.hybrid import HybridLabeller
 
 _TRACED = 8
 """Steps under the profiler: the last ones of a separate run."""
 
-Step = list[SlotRequest]
+Step = Sequence[Pass]
 
 
 class StepTime(NamedTuple):
@@ -35,7 +44,7 @@ class StepTime(NamedTuple):
     computed: int
     """Tokens through the tail."""
     held: int
-    """Tokens of all segments, whose keys and values are read."""
+    """Tokens of all slots, whose keys and values are read."""
 
 
 @dataclass(slots=True)
@@ -48,72 +57,93 @@ class DeviceSetup:
     texts: list[list[str]]
     policy: RestartPolicy
     limits: Limits
-    resident: DeviceResidentStep = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.resident = DeviceResidentStep(self.encoder, self.tagger.heads)
-
-    def open(self, count: int) -> list[int]:
-        """Begin a segment in `count` slots."""
-        slots = [self.encoder.open_slot() for _ in range(count)]
-        for slot in slots:
-            self.resident.begin(slot, self.policy)
-        return slots
-
-    def close(self, slots: Sequence[int]) -> None:
-        """Free slots."""
-        for slot in slots:
-            self.encoder.free_slot(slot)
 
 
 def measure_steps(stage: DeviceSetup, count: int, repeats: int) -> StepRow:
     """Time a word for every session, step after step, to the ends of their segments."""
-    found: list[StepTime] = []
-    for repeat in range(repeats + 1):
-        slots = stage.open(count)
-        steps = _word_by_word(stage, slots)
-        took = [_time(stage, step) for step in steps]
-        found += took if repeat else []  # before, graphs were captured
-        stage.close(slots)
-    slots = stage.open(count)
-    steps = _word_by_word(stage, slots)
-    for step in steps[:-_TRACED]:
-        stage.resident.step(step)
-    last = steps[-_TRACED:]
-    traced = trace(lambda: _run(stage, last), stage.encoder.device)
-    stage.close(slots)
-    return _row(stage, count, count, found, traced, last, saturated=False)
+    steps = record_steps(stage, count)
+    found = [took for _ in range(repeats) for took in _replay(stage, steps)]
+    traced = _trace_last(stage, steps)
+    return _row(stage, count, count, found, traced, min(_TRACED, len(steps)), saturated=False)
 
 
 def saturate(stage: DeviceSetup, count: int, repeats: int) -> StepRow:
     """Time every session's segment computed whole: arithmetic, not launches, is the limit here."""
-    slots = stage.open(count)
-    whole = _whole(stage, slots)
-    found = [_time(stage, whole) for _ in range(repeats + 1)][1:]
-    traced = trace(lambda: _run(stage, [whole]), stage.encoder.device)
-    stage.close(slots)
-    return _row(stage, count, sum(x.words for x in whole), found, traced, [whole], saturated=True)
+    whole = [_whole(stage, slot, text) for slot, text in enumerate(stage.texts[:count])]
+    words = sum(len(one.words.last) for one in whole if one.words is not None)
+    found = [took for _ in range(repeats + 1) for took in _replay(stage, [whole])][1:]
+    return _row(stage, count, words, found, _trace_last(stage, [whole]), 1, saturated=True)
 
 
-def _run(stage: DeviceSetup, steps: Sequence[Step]) -> None:
-    for step in steps:
-        stage.resident.step(step)
+def record_steps(stage: DeviceSetup, count: int) -> list[Step]:
+    """Label a word more of each session a step, as the engine does; gives the passes of each step of the encoder."""
+    labeller, recorded, encoder = HybridLabeller(stage.tagger), list[Step](), stage.encoder
+    sessions = [labeller.open_session(stage.policy) for _ in range(count)]
+    step = encoder.step
+
+    def recording(passes: Sequence[Pass]) -> Scores:
+        recorded.append(passes)
+        return step(passes)
+
+    encoder.step = recording  # type: ignore[method-assign]
+    try:
+        for words in range(1, len(stage.texts[0]) + 1):
+            said = [" ".join(text[:words]) for text in stage.texts[:count]]
+            plans = [one.plan_segment("1", text, False) for one, text in zip(sessions, said, strict=True)]
+            labeller.compute(plans)
+            labeller.decode(plans)
+    finally:
+        del encoder.step
+    for one in sessions:
+        one.free()
+    return recorded
+
+
+def _replay(stage: DeviceSetup, steps: Sequence[Step]) -> list[StepTime]:
+    """Run steps again in slots of their own, each on the clock."""
+    own = _in_open_slots(stage, steps)
+    try:
+        return [_time(stage, step) for step in own]
+    finally:
+        _free(stage, own)
+
+
+def _trace_last(stage: DeviceSetup, steps: Sequence[Step]) -> Trace:
+    """Run steps again, the last ones under the profiler."""
+    own = _in_open_slots(stage, steps)
+    for step in own[:-_TRACED]:
+        stage.encoder.step(step)
+
+    def work() -> None:
+        for step in own[-_TRACED:]:
+            stage.encoder.step(step)
+
+    try:
+        return trace(work, stage.encoder.device)
+    finally:
+        _free(stage, own)
+
+
+def _in_open_slots(stage: DeviceSetup, steps: Sequence[Step]) -> list[Step]:
+    slots = {slot: stage.encoder.open_slot() for slot in sorted({one.slot for step in steps for one in step})}
+    return [[msgspec.structs.replace(one, slot=slots[one.slot]) for one in step] for step in steps]
+
+
+def _free(stage: DeviceSetup, steps: Sequence[Step]) -> None:
+    for slot in {one.slot for step in steps for one in step}:
+        stage.encoder.free_slot(slot)
 
 
 def _time(stage: DeviceSetup, step: Step) -> StepTime:
-    """Run a step by its parts; device time is between a part's first and last launch."""
-    seconds = device_seconds = 0.0
-    computed = 0
-    for part in stage.resident.parts(step):
-        began = time.perf_counter()
-        prepared = stage.resident.prepare(part)
-        clock = _Clock(stage.encoder.device)
-        launched = stage.resident.launch(prepared)
-        clock.stop()
-        computed += stage.resident.finish(launched).computed
-        seconds += time.perf_counter() - began
-        device_seconds += clock.seconds()
-    return StepTime(seconds, device_seconds, sum(len(x.tokens) for x in step), computed, sum(x.count for x in step))
+    """Run a step; device time is from the copy of its requests to its last kernel."""
+    clock = _Clock(stage.encoder.device)
+    stage.encoder.launching = lambda: clock
+    began = time.perf_counter()
+    scores = stage.encoder.step(step)
+    seconds = time.perf_counter() - began
+    stage.encoder.launching = nullcontext
+    appended, held = sum(len(x.tokens) for x in step), sum(x.keep + len(x.tokens) for x in step)
+    return StepTime(seconds, clock.seconds(), appended, len(scores.logits), held)
 
 
 class _Clock:
@@ -121,65 +151,47 @@ class _Clock:
 
     def __init__(self, device: torch.device) -> None:
         self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device.type == "cuda" else []
-        self._times = [time.perf_counter()]
-        if self._events:
-            self._events[0].record()
+        self._times: list[float] = []
 
-    def stop(self) -> None:
-        """Stop the timer when the device reaches this point."""
+    def __enter__(self) -> Self:
+        self._stamp(0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._stamp(1)
+
+    def _stamp(self, which: int) -> None:
         self._times.append(time.perf_counter())
         if self._events:
-            self._events[1].record()
+            self._events[which].record()
 
     def seconds(self) -> float:
-        """Return the seconds between start and stop."""
+        """Return the seconds between entry and exit."""
         if self._events:
             self._events[1].synchronize()
             return float(self._events[0].elapsed_time(self._events[1])) / 1000
         return self._times[1] - self._times[0]
 
 
-def _word_by_word(stage: DeviceSetup, slots: Sequence[int]) -> list[Step]:
-    """Return steps of one request for each slot: its text word by word."""
-    columns = []
-    for slot, text in zip(slots, stage.texts, strict=False):
-        encoded = stage.tagger.tokenizer.encode(" ".join(text))
-        bounds = encoded.word_token.tolist()
-        columns.append(
-            [
-                SlotRequest(slot, a, encoded.ids[a:b], word, np.array([b - 1], np.int32))
-                for word, (a, b) in enumerate(pairwise(bounds))
-                if b <= stage.tagger.config.window
-            ]
-        )
-    return [list(step) for step in zip(*columns, strict=False)]
-
-
-def _whole(stage: DeviceSetup, slots: Sequence[int]) -> Step:
-    """Return a request for each slot's whole text, as far as it fits the window."""
-    found = []
-    for slot, text in zip(slots, stage.texts, strict=False):
-        encoded = stage.tagger.tokenizer.encode(" ".join(text))
-        ends = encoded.word_token[1:][encoded.word_token[1:] <= stage.tagger.config.window] - 1
-        found.append(SlotRequest(slot, 0, encoded.ids[: int(ends[-1]) + 1], 0, ends, whole=True))
-    return found
+def _whole(stage: DeviceSetup, slot: int, text: Sequence[str]) -> Pass:
+    """Return a pass over a slot's whole text, as far as it fits the window."""
+    encoded = stage.tagger.tokenizer.encode(" ".join(text))
+    last = np.array(
+        [b - 1 for _, b in pairwise(encoded.word_token.tolist()) if b <= stage.tagger.config.window], np.int32
+    )
+    before = np.full(len(stage.tagger.heads), NO_LABEL, np.int32)
+    return Pass(slot, 0, encoded.ids[: int(last[-1]) + 1], 0, 0, WordsToRead(last, before))
 
 
 def _row(
-    stage: DeviceSetup,
-    count: int,
-    words: int,
-    found: Sequence[StepTime],
-    traced: Trace,
-    last: Sequence[Step],
-    *,
-    saturated: bool,
+    stage: DeviceSetup, count: int, words: int, found: Sequence[StepTime], traced: Trace, steps: int, *, saturated: bool
 ) -> StepRow:
     """Summarise; rates are those of the median step."""
     seconds = [x.seconds for x in found]
     device = float(np.median([x.device_seconds for x in found]))
     appended, computed, held = (float(np.mean([x[i] for x in found])) for i in (2, 3, 4))
-    steps, read_backs = len(last), sum(len(stage.resident.parts(step)) for step in last)
     p50, p99 = np.percentile(seconds, (50, 99)) * 1000
     return StepRow(
         sessions=count,
@@ -191,8 +203,7 @@ def _row(
         p99_ms=float(p99),
         launches=traced.launches / steps,
         kernels=traced.kernels / steps,
-        waits=max(0, traced.waits - read_backs) / steps,
-        reruns=stage.resident.reruns,
+        waits=max(0, traced.waits - steps) / steps,
         gemm_share=_linear_flops(stage, appended, computed) / device / (stage.limits.teraflops * 1e12),
         bandwidth_share=_least_bytes(stage, appended, computed, held) / device / (stage.limits.gigabytes * 1e9),
     )

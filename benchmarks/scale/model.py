@@ -2,7 +2,7 @@
 
 All figures are measured in the same run (`GroupCosts`); W workers have S sessions, spread evenly.
 
-- *throughput* = W x speakers of a core x the share of a core that labelling has x words a second of a speaker.
+- *throughput* = W x live speakers of a worker x words a second of a speaker.
 - *departure*: the sessions of one worker, S / W, go to the W - 1 others, each of which restores S / (W (W - 1));
   records of the partitions that move wait for `rebalance + fixed + S / (W (W - 1)) x restore`.
 - *return*: one worker restores S / W sessions: `rebalance + fixed + S / W x restore`.
@@ -21,10 +21,8 @@ from consumers.runtime.capacity import WORDS_A_SECOND
 class GroupCosts(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker costs and carries."""
 
-    core_speakers: float
-    """Live speakers that a core carries with the engine alone."""
-    kafka_share: float
-    """Share of a worker's core that is left for them beside reading, writing and the clients."""
+    worker_speakers: float
+    """Live speakers that a worker carries, with reading and writing."""
     restore_s: float
     """Processor seconds of restoring one session."""
     fixed_s: float
@@ -34,7 +32,7 @@ class GroupCosts(msgspec.Struct, frozen=True, kw_only=True):
     start_s: float
     """From the start of a worker until it asks for partitions."""
     rebuild_s: float
-    """Processor seconds of the first update of a restored session, beyond those of another one."""
+    """Processor seconds of computing the caches of a restored session."""
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +58,7 @@ def model_group(costs: GroupCosts, workers: int, sessions: int) -> ModelRow:
     moved = each / (workers - 1)
     departure = costs.rebalance_s + costs.fixed_s + moved * costs.restore_s
     back = costs.rebalance_s + costs.fixed_s + each * costs.restore_s
-    speakers = workers * costs.core_speakers * costs.kafka_share
+    speakers = workers * costs.worker_speakers
     return ModelRow(
         workers=workers,
         sessions=sessions,

@@ -8,7 +8,7 @@ update of a restored session, which computes its caches again, against the next 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from confluent_kafka import Producer
@@ -55,9 +55,12 @@ class RestoreRow(msgspec.Struct, frozen=True, kw_only=True):
 class FirstUpdates(msgspec.Struct, frozen=True, kw_only=True):
     """Processor time of one more word, milliseconds a session."""
 
+    rebuilt_ms: float
+    """Of a restored session whose caches are computed first, as without overload control."""
     first_ms: float
-    """Of a restored session: what it remembers is computed again."""
+    """Of a restored session among many, most of which get their caches later."""
     next_ms: float
+    """Of the next word after `rebuilt_ms`."""
 
 
 @dataclass
@@ -122,7 +125,9 @@ def _fill(env: RunEnvironment, models: Sequence[ModelSession], sessions: int) ->
     )
     done = max(x.messages for x in models)
 
-    def produce(topic: str, partition: int, record: KeyValue, headers: list[tuple[str, bytes]] | None = None) -> None:
+    def produce(
+        topic: str, partition: int, record: KeyValue, headers: list[tuple[str, str | bytes | None]] | None = None
+    ) -> None:
         key, value = record
         while True:
             try:
@@ -139,7 +144,7 @@ def _fill(env: RunEnvironment, models: Sequence[ModelSession], sessions: int) ->
     for number in range(sessions):
         partition = partition_of(number, env.partitions)
         for record in copy_records(models, number):
-            produce(env.topics.state, partition, record, EPOCH)
+            produce(env.topics.state, partition, record, [*EPOCH])
             count, size = count + 1, size + len(record[1] or b"")
     if producer.flush(RESTORE_SECONDS):
         raise OperationFailed("the broker did not take all states")
@@ -202,20 +207,26 @@ def measure_first_updates(
     settings: EngineSettings, models: Sequence[ModelSession], sessions: int = FIRST_UPDATES
 ) -> FirstUpdates:
     """Measure one more word of each of many restored sessions, and then another."""
+    (first,) = _time_updates(settings, models, sessions, 1)
+    rebuilt, following = _time_updates(replace(settings, overload_seconds=0.0), models, sessions, 2)
+    return FirstUpdates(rebuilt_ms=rebuilt, first_ms=first, next_ms=following)
+
+
+def _time_updates(settings: EngineSettings, models: Sequence[ModelSession], sessions: int, words: int) -> list[float]:
+    """Return the processor milliseconds a session of each of so many more words."""
     engine = build_engine(settings)
     _restore_records(engine, [x for number in range(sessions) for x in copy_records(models, number)])
-    took = []
-    for word in ("today", "today again"):
+    took: list[float] = []
+    for word in range(words):
         for number in range(sessions):
             model = models[number % len(models)]
-            last, name = model.last, NAME.format(number)
-            update = Update(session=name, segment=last.segment, text=f"{last.text} {word}")
-            engine.submit(update, model.messages + len(took))
+            text = f"{model.last.text}{' again' * (1 + word)}"
+            update = Update(session=NAME.format(number), segment=model.last.segment, text=text)
+            engine.submit(update, model.messages + word)
         began = time.process_time()
         _step(engine)
         took.append(1000 * (time.process_time() - began) / sessions)
-    first, following = took
-    return FirstUpdates(first_ms=first, next_ms=following)
+    return took
 
 
 def _step(engine: Engine) -> None:

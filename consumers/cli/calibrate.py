@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from encoder.checkpoints.calibration import Calibration, Promise, SettledThreshold
+    from encoder.checkpoints.calibration import Calibration, Promise, SettledThreshold, SpanConfidence
     from stream.evaluation.calibration.calibrate import CalibrationReport
     from stream.evaluation.calibration.promise import PromiseReport
     from stream.evaluation.calibration.settled import SettledReport
@@ -72,6 +72,14 @@ class CalibrateCommand:
             "--settled",
         ),
     ] = False
+    spans: Annotated[
+        Path | None,
+        _option(
+            "Instead: fit stability and score of whole spans on the [[dev]] sets of a training configuration, and "
+            "measure each set with what was fitted on the others.",
+            metavar="CONFIG",
+        ),
+    ] = None
     settled_risk: Annotated[
         float,
         _option(
@@ -107,7 +115,7 @@ def calibrate(settings: CalibrateCommand) -> None:
     """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head.
 
     With --promise, bound what becomes of published spans instead (docs/promise.md); with --settled, find how stable
-    settled text is (docs/redaction.md).
+    settled text is (docs/redaction.md); with --spans, fit stability and score of whole spans.
     """
     with show_loading("calibration", log=False):
         from consumers.common.errors import OperationFailed
@@ -121,7 +129,9 @@ def calibrate(settings: CalibrateCommand) -> None:
 
     with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError, OperationFailed):
         _check(settings)
-        if settings.settled:
+        if settings.spans is not None:
+            _calibrate_spans(settings, settings.spans)
+        elif settings.settled:
             _calibrate_settled(settings)
         elif settings.promise:
             _calibrate_promise(settings)
@@ -132,9 +142,16 @@ def calibrate(settings: CalibrateCommand) -> None:
 def _check(settings: CalibrateCommand) -> None:
     from stream.evaluation.replay.examples import EvaluationError
 
+    if settings.spans is not None:
+        gold = settings.gold
+        given = (settings.data, settings.stream, settings.generated, gold.rename, gold.join, settings.tau)
+        if any(x is not None for x in given) or settings.promise or settings.settled or gold.spoken:
+            raise EvaluationError("--spans: only with --tagger, --limit and --out, the configuration says all else")
+        return
     if sum(x is not None for x in (settings.data, settings.stream, settings.generated)) != 1:
         raise EvaluationError(
-            "give --data (sequences), or with --promise or --settled --stream (recorded live streams) or --generated"
+            "give --data (sequences), or with --promise or --settled --stream (recorded live streams) or --generated; "
+            "or --spans (a training configuration)"
         )
     if settings.promise and settings.settled:
         raise EvaluationError("give either --promise or --settled, not both: each is a run of its own")
@@ -221,6 +238,18 @@ def _calibrate_settled(settings: CalibrateCommand) -> None:
     typer.echo(_store(settings.tagger, settled=report.chosen))
 
 
+def _calibrate_spans(settings: CalibrateCommand, config: Path) -> None:
+    from consumers.cli.evaluation_tables import spans_table
+    from stream.evaluation.calibration.span_confidence import LIMIT, SpanTask, run_span_calibration
+
+    task = SpanTask(tagger=settings.tagger, config=config, limit=settings.gold.limit or LIMIT)
+    report = run_span_calibration(task)
+    console().print(spans_table(report))
+    _write_report(report, settings.out, "spans.json")
+    typer.echo("promises and settled text that this tagger had are of its former confidence: calibrate them again")
+    typer.echo(_store(settings.tagger, spans=report.confidence))
+
+
 def _unit_fields(settings: CalibrateCommand) -> dict[str, Any]:
     """Return the fields of a `UnitTask`: its tagger, and the text as the flags choose it."""
     gold = settings.gold
@@ -259,6 +288,7 @@ def _store(
     calibration: "Calibration | None" = None,
     promise: "Promise | None" = None,
     settled: "SettledThreshold | None" = None,
+    spans: "SpanConfidence | None" = None,
 ) -> Path:
     """Store what was found with the checkpoint; returns the file."""
     from encoder.checkpoints.calibration import save_calibration
@@ -274,6 +304,7 @@ def _store(
         {head: calibration} if calibration else {},
         {head: promise} if promise else {},
         {head: settled} if settled else {},
+        {head: spans} if spans else {},
     )
 
 

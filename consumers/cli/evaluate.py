@@ -145,8 +145,8 @@ class EvaluateCommand:
     stability: Annotated[
         list[str] | None,
         _measure(
-            "Measure the published spans at this level: low, medium, high, SHOW:CHANGE, or grid for many; may be "
-            "repeated.",
+            "Measure the published spans at this level: low, medium, high, SHOW:CHANGE[:WORDS], or grid for many; may "
+            "be repeated.",
             metavar="LEVEL",
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""Tables of `hearken evaluate` for a terminal; the JSON file has every figure."""
+"""Tables of `hearken evaluate` and `hearken calibrate --spans` for a terminal; the JSON file has every figure."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from rich.table import Table
 from consumers.common.console import make_table, percent
 
 if TYPE_CHECKING:
+    from stream.evaluation.calibration.span_confidence import SpanReport
     from stream.evaluation.metrics.corpus_metrics import Metrics
     from stream.evaluation.metrics.report import BaselineGain, EvaluationReport, PolicySummary, SeedSpread
 
@@ -170,3 +171,15 @@ def _range(spread: "SeedSpread | None", scale: int, digits: int, sign: str = "")
 
 def _name(policy: str, emission: str) -> str:
     return f"{policy}, {emission}" if emission else policy
+
+
+def spans_table(report: "SpanReport") -> Table:
+    """Table of the errors of each set, before and with the confidence of the others."""
+    parts = ("first", "every", "score")
+    heads = "texts", "spans", *(f"{x}{y}" for x in ("when found", "every update", "score") for y in (" before", ""))
+    title = f"{report.tagger}: expected calibration error of spans, %, with what was fitted on the other sets"
+    table = make_table("set", right=heads, title=title)
+    for x in report.sets:
+        errors = [f"{getattr(x, part + when):.1f}" for part in parts for when in ("_before", "")]
+        table.add_row(x.name, f"{x.texts:,}", f"{x.spans:,}", *errors)
+    return table

@@ -242,7 +242,7 @@ class EngineSettings:
         str,
         _labels(
             "Stability from which spans are published, and from which published spans are changed: low, medium, high, "
-            "or SHOW:CHANGE.",
+            "SHOW:CHANGE, or SHOW:CHANGE:WORDS, which holds nothing back for more words.",
             metavar="LEVEL",
         ),
     ] = "medium"

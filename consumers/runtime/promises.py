@@ -84,7 +84,7 @@ def choose_promises(
         for tagger, promise in one.tagger.promises.items()
         for level in promise.levels.values()
         for label, bound in level.labels.items()
-        if promise.policy == policy and (level.show, level.change) == (emission.show, emission.change)
+        if promise.policy == policy and emission.is_level(level)
     }
     chosen: dict[PromiseKey, float | None] = {}
     for key in keys:

@@ -58,10 +58,7 @@ def watch_settled(
             head: known.alpha
             for one in served
             for head, known in one.tagger.settled.items()
-            if head in one.heads
-            and known.policy == policy
-            and (known.show, known.change) == (emission.show, emission.change)
-            and is_cautious(head, known)
+            if head in one.heads and known.policy == policy and emission.is_level(known) and is_cautious(head, known)
         }
     )
 

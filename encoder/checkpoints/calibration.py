@@ -4,12 +4,15 @@ It is not part of the checkpoint's identity, but names it: the calibration of ot
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from encoder.files import read_fields, write_json
+from encoder.heads.span_model import MORE_FEATURES, span_weights
+from encoder.model.config import HybridConfig
 
 FILE = "calibration.json"
 
@@ -105,6 +108,8 @@ class LevelPromise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     show: float
     change: float
     """Thresholds of the level (`stream.revisions.emission.Emission`)."""
+    wait: int | None = None
+    """Words after which nothing is held back; None: until the close, as in files from before this field existed."""
     labels: dict[str, LabelPromise]
 
 
@@ -161,6 +166,8 @@ class SettledThreshold(CalibrationData, frozen=True, forbid_unknown_fields=True,
     show: float
     change: float
     """Thresholds of the emission level (`stream.revisions.emission.Emission`)."""
+    wait: int | None = None
+    """As in `LevelPromise`."""
 
     def __post_init__(self) -> None:
         _check_probabilities(threshold=self.threshold, labelled=self.labelled or 0.0, risk=self.risk)
@@ -174,6 +181,30 @@ def _check_probabilities(**numbers: float) -> None:
             raise CalibrationError(f"{name} must be between 0 and 1, not {value}")
 
 
+class SpanConfidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Confidence in whole spans of one tagger, fitted on several sets (docs/calibration.md).
+
+    Raises:
+        CalibrationError: the weights are not finite, or not two rows of one length.
+    """
+
+    weights: list[list[float]]
+    """(2, span_weights + MORE_FEATURES), see `encoder.heads.span_model.SpanModel`."""
+    sets: list[str]
+    """Names of the sets."""
+    texts: int
+    spans: int
+    """Spans that were found in them, once for each time that a span was first found."""
+    policy: str
+    """Restart policy under which they were measured."""
+    number_format: str
+
+    def __post_init__(self) -> None:
+        flat = [x for row in self.weights for x in row]
+        if len(self.weights) != 2 or 2 * len(self.weights[0]) != len(flat) or not all(map(isfinite, flat)):
+            raise CalibrationError("the weights of the confidence in spans must be two rows of finite numbers")
+
+
 class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file."""
 
@@ -185,6 +216,8 @@ class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """By the same; files from before this field existed have none."""
     settled: dict[str, SettledThreshold] = {}
     """By the same, likewise."""
+    spans: dict[str, SpanConfidence] = {}
+    """By the same, likewise."""
 
 
 def save_calibration(
@@ -193,12 +226,12 @@ def save_calibration(
     taggers: Mapping[str, Calibration] | None = None,
     promises: Mapping[str, Promise] | None = None,
     settled: Mapping[str, SettledThreshold] | None = None,
+    spans: Mapping[str, SpanConfidence] | None = None,
 ) -> Path:
-    """Write calibrations, promises and thresholds of settled text into the checkpoint's folder.
+    """Write calibrations, promises, thresholds of settled text and confidence in spans into the checkpoint's folder.
 
-    They take the place of those of the same taggers.
-
-    All others stay.
+    They take the place of those of the same taggers. All others stay; but a new confidence in spans changes what
+    readers are shown, so promises and thresholds that were measured before it are removed.
 
     Returns:
         The file.
@@ -211,11 +244,13 @@ def save_calibration(
         before = read_calibration_file(folder, identity)
     except CalibrationError:
         before = CalibrationFile(checkpoint=identity.hex(), taggers={})  # of other weights, or damaged: it is replaced
+    again = {} if spans is None else spans
     stored = CalibrationFile(
         checkpoint=identity.hex(),
         taggers=before.taggers | dict(taggers or {}),
-        promises=before.promises | dict(promises or {}),
-        settled=before.settled | dict(settled or {}),
+        promises={k: v for k, v in before.promises.items() if k not in again} | dict(promises or {}),
+        settled={k: v for k, v in before.settled.items() if k not in again} | dict(settled or {}),
+        spans=before.spans | dict(again),
     )
     try:
         write_json(path, stored)
@@ -240,3 +275,19 @@ def read_calibration_file(folder: Path, identity: bytes) -> CalibrationFile:
     if stored.checkpoint != identity.hex():
         raise CalibrationError(f"{path} is of other weights; delete it, or run `hearken calibrate` again")
     return stored
+
+
+def check_spans(config: HybridConfig, spans: Mapping[str, SpanConfidence]) -> None:
+    """Refuse weights that do not fit their tagger's types.
+
+    Raises:
+        CalibrationError: some do not.
+    """
+    for name, known in spans.items():
+        if name in config.label_sets:
+            wanted, found = span_weights(config.label_sets[name]) + MORE_FEATURES, len(known.weights[0])
+            if found != wanted:
+                raise CalibrationError(
+                    f"{FILE}: the confidence in spans of {name or 'the tagger'} has {found} weights, not {wanted}; "
+                    "calibrate it again with `hearken calibrate --spans`"
+                )

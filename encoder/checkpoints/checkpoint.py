@@ -23,6 +23,8 @@ from encoder.checkpoints.calibration import (
     CalibrationError,
     Promise,
     SettledThreshold,
+    SpanConfidence,
+    check_spans,
     read_calibration_file,
 )
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
@@ -102,6 +104,8 @@ class Checkpoint:
     """By the same."""
     settled: Mapping[str, SettledThreshold] = field(default_factory=dict)
     """By the same."""
+    spans: Mapping[str, SpanConfidence] = field(default_factory=dict)
+    """By the same."""
 
     def identity(self) -> bytes:
         """Give the hash (8 bytes) of configuration, weights and tokenizer; the calibration is not part of it."""
@@ -138,16 +142,17 @@ class Checkpoint:
         ]
 
     def span_models(self) -> list[SpanModel | None]:
-        """Give the span model of each label set, in their order; None if it has none."""
-        if not (self.config.stability and self.config.spans):
-            return [None] * len(self.config.label_sets)
-        return [
-            SpanModel(
-                np.ascontiguousarray(self.weights[f"stability.{i}.spans"], np.float32),
-                {name: number for number, name in enumerate(span_types(labels))},
-            )
-            for i, labels in enumerate(self.config.label_sets.values())
-        ]
+        """Give the span model of each label set, in their order: calibrated, else as trained; None if it has none."""
+        models: list[SpanModel | None] = []
+        for i, (name, labels) in enumerate(self.config.label_sets.items()):
+            weights: Any = None
+            if name in self.spans:
+                weights = self.spans[name].weights
+            elif self.config.stability and self.config.spans:
+                weights = self.weights[f"stability.{i}.spans"]
+            types = {name: number for number, name in enumerate(span_types(labels))}
+            models.append(None if weights is None else SpanModel(np.ascontiguousarray(weights, np.float32), types))
+        return models
 
     def single_head(self, head: str) -> "Checkpoint":
         """Make a checkpoint with one of several heads: its labels, stability head, text scores and calibration."""
@@ -165,8 +170,9 @@ class Checkpoint:
         known = {"": self.calibration[head]} if head in self.calibration else {}
         promises = {"": self.promises[head]} if head in self.promises else {}
         settled = {"": self.settled[head]} if head in self.settled else {}
+        spans = {"": self.spans[head]} if head in self.spans else {}
         kept: Mapping[str, FloatArray] = StoredWeights(weights) if isinstance(self.weights, StoredWeights) else weights
-        return Checkpoint(head, config, kept, self.tokenizer, known, promises, settled)
+        return Checkpoint(head, config, kept, self.tokenizer, known, promises, settled, spans)
 
     def tensors(self) -> "dict[str, Tensor]":
         """Copy the weights to torch, float32, on the CPU."""
@@ -356,7 +362,10 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         return checkpoint
     try:
         found = read_calibration_file(folder, checkpoint.identity())
-        return replace(checkpoint, calibration=found.taggers, promises=found.promises, settled=found.settled)
+        check_spans(config, found.spans)
+        return replace(
+            checkpoint, calibration=found.taggers, promises=found.promises, settled=found.settled, spans=found.spans
+        )
     except CalibrationError as error:
         raise CheckpointError(str(error)) from error
 

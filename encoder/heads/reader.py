@@ -6,6 +6,7 @@ Every segment is decoded by itself, in a fixed order: the result does not depend
 
 import math
 from collections.abc import Generator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,15 @@ BY_INPUT, BY_MODEL, SPANS_UNCHANGED = range(3)
 no span can differ, because all words that came or went are without a label."""
 
 
+class ReadWords(NamedTuple):
+    """Words of one head that the encoder has read itself, which need no decoding."""
+
+    rows: NDArray[np.int64]
+    """(S,) row of each segment's first word to be decoded, -1 for segments that are decoded from their scores"""
+    values: NDArray[np.float32]
+    """(M, 5) label, probability, entropy, base, drift"""
+
+
 class HeadReader:
     """Decodes one tagger's columns of the encoder's scores."""
 
@@ -40,6 +50,7 @@ class HeadReader:
         segments: NDArray[np.int64],
         before: NDArray[np.void],
         after: NDArray[np.void],
+        read: ReadWords | None = None,
     ) -> NDArray[np.int64]:
         """Fill the new records `after`; words before the first to be decoded keep their old records.
 
@@ -47,6 +58,7 @@ class HeadReader:
             columns: (M, labels + units) scores of words.
             segments: (S, 7) descriptions, see `STOOD` and the names beside it.
             before, after: old and new records (`encoder.heads.word_record`), segment after segment.
+            read: words that need no decoding; None: there are none.
 
         Returns:
             (S, 3) changes, see `BY_INPUT` and the names beside it.
@@ -55,7 +67,8 @@ class HeadReader:
             IndexError: a segment's words or rows are not among those given; `after` is then undefined.
         """
         changes = np.empty((len(segments), 3), np.int64)
-        _read(columns, segments, before, after, self._begin, *self._head, changes)
+        rows, values = read or ReadWords(np.full(len(segments), -1, np.int64), _NO_VALUES)
+        _read(columns, segments, before, after, self._begin, *self._head, rows, values, changes)
         return changes
 
     def read_in_slices(
@@ -109,6 +122,8 @@ def _read(
     bias: NDArray[np.float32],
     scale: np.float32,
     shift: np.float32,
+    rows: NDArray[np.int64],
+    values: NDArray[np.float32],
     changes: NDArray[np.int64],
 ) -> None:
     most = 0
@@ -119,11 +134,42 @@ def _read(
     score, last = np.empty(classes), np.empty(classes)
     for s in range(len(segments)):
         stood, old, words, new, first, _, changed = segments[s]
-        _fill_labels(columns, segments[s], before, after, begin, score, last, back, labels)
-        _read_records(
-            columns, segments[s], after, classes, label, features, out, bias, scale, shift, labels, 0, words - first
-        )
+        if rows[s] >= 0:
+            _take_records(segments[s], before, after, rows[s], values)
+        else:
+            _fill_labels(columns, segments[s], before, after, begin, score, last, back, labels)
+            _read_records(
+                columns, segments[s], after, classes, label, features, out, bias, scale, shift, labels, 0, words - first
+            )
         _count_changes(before[old : old + stood], after[new : new + words], changed, changes[s])
+
+
+@kernel(nogil=True)
+def _take_records(
+    segment: NDArray[np.int64],
+    before: NDArray[np.void],
+    after: NDArray[np.void],
+    row: int,
+    values: NDArray[np.float32],
+) -> None:
+    """Keep the records before the first word to be decoded, and fill those from it on with what was read."""
+    stood, old, words, new, first, _, _ = segment
+    _check_standing(stood, old, words, new, first, len(before), len(after))
+    if row + words - first > len(values):
+        raise IndexError("words were read that are not given")
+    for i in range(first):
+        after[new + i] = before[old + i]
+    for i in range(words - first):
+        one, line = after[new + first + i], values[row + i]
+        one.labels, one.probability, one.entropy = np.int64(line[0]), line[1], line[2]
+        one.base, one.drift, one.seen = line[3], line[4], words
+
+
+@kernel(nogil=True)
+def _check_standing(stood: int, old: int, words: int, new: int, first: int, before: int, after: int) -> None:
+    """Raise if a segment's words lie outside the `before` old and `after` new records."""
+    if not (0 <= first <= stood <= before - old and first <= words <= after - new):
+        raise IndexError("words that stand lie outside the records of before or after")
 
 
 @kernel(nogil=True)
@@ -153,8 +199,7 @@ def _fill_labels(
     labels: NDArray[np.int32],
 ) -> None:
     stood, old, words, new, first, row, _ = segment
-    if not (0 <= first <= stood <= len(before) - old and first <= words <= len(after) - new):
-        raise IndexError("words that stand lie outside the records of before or after")
+    _check_standing(stood, old, words, new, first, len(before), len(after))
     if first < words and not 0 <= row + first < row + words <= len(columns):
         raise IndexError("words to be read have no scores")
     for i in range(first):
@@ -269,5 +314,6 @@ def _probability_logit(probability: np.float32) -> np.float32:
     return logit
 
 
+_NO_VALUES: NDArray[np.float32] = np.zeros((0, 5), np.float32)
 _SQRT_HALF = 0.5**0.5
 _LEAST_PROBABILITY, _MOST_PROBABILITY = np.float32(1e-6), np.float32(1 - 1e-6)

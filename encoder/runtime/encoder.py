@@ -5,6 +5,7 @@ from the restart points on through the tail. The encoder knows slots and tokens;
 or evict.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,11 +15,11 @@ from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.runtime.cpu.fused.layers import FusedBody, fits
 from encoder.runtime.cpu.fused.microkernel import can_multiply
 from encoder.runtime.cpu.fused.weight_file import packed_weights
-from encoder.runtime.interface import Encoder
+from encoder.runtime.interface import NO_WORDS_READ, Encoder, Scores
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
 from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
-from encoder.runtime.passes import PassPlan
+from encoder.runtime.passes import Pass, PassPlan
 from encoder.torch_extra import require_torch
 
 
@@ -84,8 +85,8 @@ class HybridEncoder(Encoder):
             self._body = UnfusedBody(config, cache, checkpoint.weights, head, choose_kernels(kernels), chosen)
         self._warm_up()
 
-    def _compute(self, plan: PassPlan, rows: int) -> NDArray[np.float32]:
-        return self._body.step(plan.tokens, prefix_rows(plan), tail_rows(plan))
+    def _compute(self, passes: Sequence[Pass], plan: PassPlan, starts: NDArray[np.int64]) -> Scores:
+        return Scores(self._body.step(plan.tokens, prefix_rows(plan), tail_rows(plan)), starts, NO_WORDS_READ)
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:

@@ -24,10 +24,21 @@ class Scores:
     """(N, columns) rows of tokens restart .. n-1 of each pass, in order of the passes; see `HybridConfig.columns`"""
     starts: NDArray[np.int64]
     """(passes + 1,) row offsets"""
+    words: NDArray[np.float32]
+    """(M, heads, `WORD_NUMBERS`) the words that were asked for (`Pass.words`), packed: label, probability, entropy, and
+    base and drift of the stability (`encoder.heads.word_record`); (0, 0, 0) of an encoder that reads none"""
+
+
+WORD_NUMBERS = 5
+"""Numbers of one word by one head in `Scores.words`."""
+NO_WORDS_READ: NDArray[np.float32] = np.zeros((0, 0, 0), np.float32)
 
 
 class Encoder(ABC):
     """A checkpoint and the cache of all its slots. Not thread-safe: one compute thread owns it."""
+
+    reads_words: bool = False
+    """Whether a step also decodes words (`Pass.words`); if not, they are decoded from its scores."""
 
     def __init__(self, checkpoint: Checkpoint, number_format: NumberType, cache: PagedCache) -> None:
         self.config: HybridConfig = checkpoint.config
@@ -98,11 +109,11 @@ class Encoder(ABC):
         self.cache.apply(plan)
         computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(computed)))
-        return Scores(self._compute(plan, int(starts[-1])), starts)
+        return self._compute(passes, plan, starts)
 
     @abstractmethod
-    def _compute(self, plan: PassPlan, rows: int) -> NDArray[np.float32]:
-        """Run prefix and tail of passes whose pages were taken; gives the scores (rows, columns)."""
+    def _compute(self, passes: Sequence[Pass], plan: PassPlan, starts: NDArray[np.int64]) -> Scores:
+        """Run prefix and tail of passes whose pages were taken; `starts` are the offsets of their rows."""
 
     def _plan(self, passes: Sequence[Pass]) -> PassPlan:
         """Plan passes, or reuse the last plan if nothing has changed since: passes that were counted are run next."""

@@ -13,6 +13,15 @@ class OutOfPages(Exception):
     """There are too few free pages for these passes; nothing has been changed. Evict a slot and try again."""
 
 
+class WordsToRead(msgspec.Struct, frozen=True, eq=False):
+    """The last words of a segment, whose labels an encoder that reads words (`Encoder.reads_words`) gives."""
+
+    last: IntArray
+    """(w,) last slot token of each word, rising; the pass computes all of them"""
+    before: IntArray
+    """(heads,) standing label of the word before them, or `encoder.heads.viterbi.NO_LABEL`"""
+
+
 class Pass(msgspec.Struct, frozen=True, eq=False):
     """One slot's part of one step: cut, append, and compute the tail from a restart point on."""
 
@@ -25,6 +34,8 @@ class Pass(msgspec.Struct, frozen=True, eq=False):
     """First token whose standing state the tail may see; n - window <= W. The states before it are given up."""
     restart: int
     """First token that the tail computes, window <= restart <= keep; or n to compute nothing."""
+    words: WordsToRead | None = None
+    """Words to read; None: none, or the caller reads them from the scores."""
 
 
 @dataclass(frozen=True, slots=True)

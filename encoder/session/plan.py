@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.passes import Pass
+from encoder.heads.viterbi import NO_LABEL
+from encoder.heads.word_record import SIZE, WORD
+from encoder.runtime.passes import Pass, WordsToRead
 from encoder.session.closed_context import ClosedSegment, SlotSpan
 
 Kind = Literal["none", "append", "local", "full"]
@@ -35,6 +37,48 @@ class SegmentRows(NamedTuple):
 
     first: int
     logits: NDArray[np.float32]  # (k, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentWords:
+    """The words of a plan's segment, for an encoder that reads them (`Encoder.reads_words`)."""
+
+    word_token: NDArray[np.int32]
+    """(words + 1,) first token of each word, and the number of tokens"""
+    kept: int
+    """Leading words that keep their labels if none of their tokens is computed again."""
+    records: tuple[bytes, ...]
+    """Standing word records of each head of the labeller (`encoder.heads.word_record`)"""
+    places: tuple[int, ...]
+    """Place of each of these heads among those of the encoder."""
+    heads: int
+    """Heads of the encoder."""
+
+    def choose(self, shift: int, restart: int, read_from: int) -> WordsToRead | None:
+        """Choose the words that the last pass of a plan reads; None if it does not compute all that have to be read.
+
+        Args:
+            shift: added to a slot token to give the token of the segment.
+            restart: first token of the segment that the pass computes.
+            read_from: first token whose labels may change.
+        """
+        last = self.word_token[1:] - 1
+        first = min(self.kept, int(last.searchsorted(max(restart, read_from))))
+        if first == len(last) or last[first] < restart:
+            return None
+        before = np.full(self.heads, NO_LABEL, np.int32)
+        if first:
+            for place, records in zip(self.places, self.records, strict=True):
+                before[place] = np.frombuffer(records, WORD, 1, (first - 1) * SIZE)[0]["labels"]
+        return WordsToRead(last[first:] - np.int32(shift), before)
+
+
+class WordsRead(NamedTuple):
+    """Words of a segment that the encoder read: all from `first` on."""
+
+    first: int
+    values: NDArray[np.float32]
+    """(words, heads, `WORD_NUMBERS`) by the heads of the labeller"""
 
 
 class StandingRead(NamedTuple):
@@ -102,6 +146,10 @@ class SegmentPlan:
     """Tokens that went through the tail, replays included."""
     replayed: int = 0
     """Tail tokens of closed segments that were computed again after an eviction, a re-anchor or a switch of segment."""
+    words: SegmentWords | None = None
+    """Words to be read with the scores; None: the caller reads them from the scores."""
+    read: WordsRead | None = None
+    """What the last pass of the segment read."""
     _rows: list[SegmentRows] = field(default_factory=list)
 
     def rows(self) -> list[SegmentRows]:
@@ -119,6 +167,18 @@ class SegmentPlan:
         """Give the new scores of the passes since the last call, in their order, and forget them."""
         rows, self._rows = self._rows, []
         return rows
+
+    def choose_words(self, shift: int, end: int, restart: int) -> WordsToRead | None:
+        """Choose the words that a pass reads which computes the segment's tokens `restart` to `end`."""
+        if self.words is None or end != self.segment.count or restart == end:
+            return None
+        return self.words.choose(shift, restart, max(self.read_from, self.final_tokens))
+
+    def read_words(self, values: NDArray[np.float32]) -> None:
+        """Record the words (w, encoder's heads, `WORD_NUMBERS`) that the last pass of the segment read."""
+        assert self.words is not None
+        count = len(self.words.word_token) - 1
+        self.read = WordsRead(count - len(values), values[:, self.words.places])
 
     def add_scores(self, first: int, end: int, first_restartable: int, logits: NDArray[np.float32]) -> None:
         """Add the scores (end - first, columns) of the tokens first..end, which one pass took through the tail.

@@ -107,8 +107,12 @@ class SessionPool:
         flops = self.encoder.flops(passes)
         scores = self.encoder.step(passes)
         bounds = scores.starts.tolist()
+        read = 0
         for (plan, one), first, end in zip(steps, bounds[:-1], bounds[1:], strict=True):
             plan.session.record_pass(plan, one, scores.logits[first:end])
+            if one.words is not None:
+                plan.read_words(scores.words[read : read + len(one.words.last)])
+                read += len(one.words.last)
             self._lru.move_to_end(plan.session)
         self.work.appended += sum([len(one.tokens) for one in passes])
         self.work.computed += bounds[-1]

@@ -179,7 +179,10 @@ class SessionEncoder:
                 assert self.slot is not None
                 begin = current.end + shift
                 given = self._mark_start(tokens[begin : end + shift], begin)
-                return Pass(self.slot, current.end, given, current.window, restart)
+                words = (
+                    None if replayed or plan.words is None else plan.choose_words(shift, end + shift, restart + shift)
+                )
+                return Pass(self.slot, current.end, given, current.window, restart, words)
             if replayed:
                 self._spans.append(replayed)
                 self._current = None

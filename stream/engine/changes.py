@@ -101,7 +101,7 @@ def sum_growth(growths: Sequence[Growth | None]) -> UpdateChange | None:
             return None
         by_input += growth.by_input
         by_model += growth.by_model
-    return first and UpdateChange(first.arrived, first.rewritten, LabelFlips(by_input, by_model))
+    return None if first is None else UpdateChange(first.arrived, first.rewritten, LabelFlips(by_input, by_model))
 
 
 def diff_for_tagger(

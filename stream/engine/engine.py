@@ -384,10 +384,10 @@ class Engine:
     def _count_step(self, result: StepResult, before: LabellerCounters) -> None:
         after, stats = self.labeller.counters(), result.stats
         stats.messages, stats.revisions = len(result.answered), len(result.revisions)
-        stats.evictions = after.evictions - before.evictions
-        stats.reanchors = after.reanchors - before.reanchors
+        stats.evictions, stats.reanchors = after.evictions - before.evictions, after.reanchors - before.reanchors
         stats.flops = after.flops - before.flops
         stats.restarts_shortened = self.pricing.shortened - self.stats.restarts_shortened
+        stats.contexts_deferred = self.pricing.deferred - self.stats.contexts_deferred
         stats.forgone_changes = self.pricing.forgone_changes - self.stats.forgone_changes
         self._words_computed = stats.words_recomputed
         self._charge_budget("flops", stats.flops)

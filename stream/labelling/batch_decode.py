@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.head import Head
-from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
+from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS, ReadWords
 from encoder.heads.word_record import SIZE, WORD
 from encoder.kernel_cache import kernel
 from encoder.session.plan import SegmentPlan as EncoderPlan
@@ -57,12 +57,14 @@ def decode_segments(parts: Sequence[SegmentScores], heads: Sequence[Head], colum
     if not parts:
         return []
     segments, scores, kept_scores, counts = _gather_scores(parts, columns)
+    rows, read = _find_read_words(segments, parts)
     changes, after = [], []
     for number, head in enumerate(heads):
         before = b"".join([part.before.heads[number] for part in parts if part.before is not None])
         records = np.empty(int(segments[-1, AFTER] + segments[-1, WORDS]), WORD)
         wanted = _with_unread_heads(segments, parts, number)
-        found = head.reader.read(scores[:, head.first : head.end], wanted, np.frombuffer(before, WORD), records)
+        own = None if read is None else ReadWords(rows, np.ascontiguousarray(read[:, number]))
+        found = head.reader.read(scores[:, head.first : head.end], wanted, np.frombuffer(before, WORD), records, own)
         changes.append(found.tolist())
         after.append(records.tobytes())
     computed = [bool(part.rows) for part in parts]
@@ -110,6 +112,29 @@ def pool_text_scores(
             for (i, _), one in zip(pooled, values, strict=True):
                 found[i][number] = one
     return [tuple(x) for x in found]
+
+
+def _find_read_words(
+    segments: NDArray[np.int64], parts: Sequence[SegmentScores]
+) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    """Find the segments whose words the encoder has read already: all that are to be decoded, in its last pass.
+
+    Returns:
+        (S,) row of each segment's first word, -1 where its words are decoded from scores; and (M, heads, 5) the words,
+        None if there are none.
+    """
+    rows, found, count = np.full(len(parts), -1, np.int64), [], 0
+    some = next((x for part in parts for x in part.encoder_passes), None)
+    if some is None or some.words is None:  # the encoder reads no words
+        return rows, None
+    for i, part in enumerate(parts):
+        read = next((x.read for x in reversed(part.encoder_passes) if x.ranges), None)
+        first = segments[i, FIRST]
+        if read is not None and read.first == first and not (first and True in part.unread_heads):
+            rows[i] = count
+            count += len(read.values)
+            found.append(read.values)
+    return rows, np.concatenate(found) if found else None
 
 
 def _with_unread_heads(segments: NDArray[np.int64], parts: Sequence[SegmentScores], number: int) -> NDArray[np.int64]:
@@ -264,7 +289,12 @@ def segment_growth(part: SegmentScores, changes: Sequence[Sequence[int]]) -> tup
     encoded, before, changed = part.encoded, part.before.encoded, part.first_changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
     arrived, continues = len(encoded.word_start) - changed, _continues_word(encoded, changed)
-    return tuple([Growth(arrived, rewritten, *x, bool(same) and not continues) for *x, same in changes])
+    return tuple(
+        [
+            Growth(arrived, rewritten, by_input, by_model, bool(same) and not continues)
+            for by_input, by_model, same in changes
+        ]
+    )
 
 
 def _continues_word(encoded: Encoded, word: int) -> bool:

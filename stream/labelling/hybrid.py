@@ -14,6 +14,7 @@ from encoder.heads.reader import NOT_GROWN
 from encoder.restart.policies import RestartPolicy
 from encoder.restart.standing import pack_batch
 from encoder.session.plan import SegmentPlan as EncoderPlan
+from encoder.session.plan import SegmentWords
 from encoder.session.pool import run_plans
 from encoder.session.session_encoder import SessionEncoder
 from encoder.tagger import Tagger
@@ -119,6 +120,7 @@ class HybridSessionLabels:
         if is_edit:
             # Always computed: closed words hold no scores, even if the context has these very tokens.
             plan.encoder_plan, plan.kept_words = self._session.plan_edit(segment, encoded.ids), 0
+            self._want_words(plan, plan.encoder_plan, 0)
         elif closing:
             self.begin_restart(plan, 0)
         else:
@@ -130,6 +132,7 @@ class HybridSessionLabels:
         encoded, plan.awaits_policy = plan.encoded, False
         session = self._choose_session(plan)
         plan.encoder_plan = session.plan_update(plan.segment, encoded.ids, plan.token, int(encoded.word_token[word]))
+        self._want_words(plan, plan.encoder_plan, plan.kept_words)
 
     def _choose_session(self, plan: _SegmentPlan) -> SessionEncoder:
         """Choose what computes an open segment: the session, or one without the closed context.
@@ -154,9 +157,19 @@ class HybridSessionLabels:
         if preview is not None:
             preview.free()
 
-    def plan_close(self, segment: str) -> EncoderPlan:
+    def plan_close(self, plan: _SegmentPlan) -> EncoderPlan:
         """Plan the closing, after the last update was computed, that gives the labels of the same text fed whole."""
-        return self._session.plan_close(segment)
+        found = self._session.plan_close(plan.segment)
+        self._want_words(plan, found, 0)
+        return found
+
+    def _want_words(self, plan: _SegmentPlan, compute: EncoderPlan, kept: int) -> None:
+        """Let an encoder that reads words read those of a plan; the first `kept` words keep their labels."""
+        tagger = self._tagger
+        if tagger.encoder.reads_words:
+            records = plan.before.heads if plan.before is not None else ()
+            places = self._labeller.places
+            compute.words = SegmentWords(plan.encoded.word_token, kept, records, places, len(tagger.heads))
 
     def take_reanchors(self) -> int:
         """Return the number of re-anchors since the last call."""
@@ -280,6 +293,8 @@ class HybridLabeller:
         self.span_labels = {
             head.name: frozenset(x[2:] for x in head.labels if x[:2] in ("B-", "I-")) for head in self.heads
         }
+        self.places = tuple(list(by_name).index(head.name) for head in self.heads)
+        """Of each head its place among those of the encoder."""
         self._tagger = tagger
         self._reanchors = 0
 
@@ -311,7 +326,7 @@ class HybridLabeller:
         """Compute the updates of all sessions together, then the closings."""
         self.choose_restarts(plans)
         self._run_encoder([(plan, plan.encoder_plan) for plan in plans if plan.encoder_plan is not None])
-        self._run_encoder([(plan, plan.labels.plan_close(plan.segment)) for plan in plans if plan.closing])
+        self._run_encoder([(plan, plan.labels.plan_close(plan)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.labels.take_reanchors() for plan in plans)
 
     def decode(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
@@ -331,7 +346,7 @@ class HybridLabeller:
         if plan.encoder_plan is not None:
             yield from self._run_in_slices(plan, plan.encoder_plan, scores)
         if plan.closing:
-            yield from self._run_in_slices(plan, labels.plan_close(segment), scores)
+            yield from self._run_in_slices(plan, labels.plan_close(plan), scores)
         self._reanchors += labels.take_reanchors()
         return self._store(plan, (yield from scores.decode(self.heads)))
 

@@ -77,7 +77,7 @@ class Labelling:
         return found
 
     def extents(self) -> tuple[list[int], list[int]]:
-        """Return the first characters of the spans, and their ends (exclusive)."""
+        """Return the first characters of the spans, and their ends (exclusive); do not change the lists."""
         start, end = self.starts.item, self.ends.item
         return [start(first) for first, _, _ in self.spans], [end(last - 1) for _, last, _ in self.spans]
 

@@ -29,7 +29,7 @@ class LazyLabelling(Labelling):
         settles: whether its words may become settled.
     """
 
-    __slots__ = ("_closed", "_labels", "_number", "_settles", "_words")
+    __slots__ = ("_closed", "_extents", "_labels", "_number", "_settles", "_words")
 
     def __init__(
         self,
@@ -72,6 +72,14 @@ class LazyLabelling(Labelling):
         run: tuple[int, int] = _stable_run(words, self.starts, self.ends, offset, plain, marked)
         return run
 
+    def extents(self) -> tuple[list[int], list[int]]:
+        """Return the first characters of the spans, and their ends (exclusive); do not change the lists."""
+        try:
+            return self._extents
+        except AttributeError:
+            object.__setattr__(self, "_extents", Labelling.extents(self))
+            return self._extents
+
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:
             raise AttributeError(name)
@@ -110,8 +118,7 @@ def _stable_run(
     plain: np.float32,
     marked: np.float32,
 ) -> tuple[int, int]:
-    first = np.searchsorted(starts, offset)
-    end = first
+    first = end = int(np.searchsorted(starts, offset))
     if first and ends[first - 1] > offset:
         return first, first
     while end < len(words):

@@ -35,6 +35,8 @@ class RestartPricing:
         self.may_defer = governor is not None
         """Whether closed contexts may be computed later than the first label that wants one. Never without a governor:
         then revisions are a function of the messages alone."""
+        self.deferred = 0
+        """Times that a context was not allowed so far."""
         self._crowded = False
         self._tokens_left = 0
         self._budget_short: tuple[float, int] | None = None
@@ -78,12 +80,10 @@ class RestartPricing:
         """
         if not self.may_defer:
             return True
-        if self._crowded or self.price > 0:
+        if self._crowded or self.price > 0 or (taken_over and self._tokens_left <= 0):
+            self.deferred += 1
             return False
-        if taken_over:
-            if self._tokens_left <= 0:
-                return False
-            self._tokens_left -= tokens
+        self._tokens_left -= tokens if taken_over else 0
         return True
 
     @property

@@ -1,8 +1,9 @@
 """Emission: which of the spans found are published, by how stable they are.
 
 A *level* has two thresholds on stability (`Labelling.stability`): `show`, for a span that readers have not seen, and
-`change`, for a span that they have. The published spans are a function of the reading, the text and the spans published
-before: there is no clock and no other state. A restored session therefore continues as it would have.
+`change`, for a span that they have; and `wait`, the number of words for which something is held back. The published
+spans are a function of the reading, the text and the spans published before: there is no clock and no other state. A
+restored session therefore continues as it would have.
 
 *Published spans.* An update first moves them. A span *stands* if its words are in the new text, letter for letter, and
 are words there (they may have moved). Otherwise its text was rewritten or removed, and it is retracted at once: no
@@ -12,18 +13,19 @@ reader sees a span over words that are not there.
 through others:
 
 - A found span that equals a published one stays.
-- A found span that overlaps no published one is published if it is at least `show` stable (`Labelling.confidence`), or
-  if it continues a span of its label whose text was rewritten (not removed). Otherwise it is held back: readers do not
-  know of it, and it has no id yet.
+- A found span that overlaps no published one is published if it is at least `show` stable (`Labelling.confidence`), if
+  at least `wait` words follow it, or if it continues a span of its label whose text was rewritten (not removed).
+  Otherwise it is held back: readers do not know of it, and it has no id yet.
 - Any other group is a change: moved bounds, another label, a retraction, spans that merge or split. It is made as a
   whole or not at all. It is made if every word whose label would change has a stability of at least `change` under its
-  new label, "O" included. Of the found spans those are then published that continue a published one (same label) or
-  are at least `show` stable. Until then the published spans stay as they are, and what was found over them is held
-  back. Published spans therefore never overlap.
+  new label, "O" included; or if something was found in the group, and at least `wait` words follow it (a mere
+  retraction delays nothing that was found). Of the found spans those are then published that continue a published one
+  (same label), are at least `show` stable, or have waited. Until then the published spans stay as they are, and what
+  was found over them is held back. Published spans therefore never overlap.
 
 *Closing* publishes exactly the final labels, whatever the thresholds: all that was held back appears, all that is stale
-goes. Edits of closed segments and deletes are never held back. No timer publishes a span: one that never becomes stable
-enough appears when its segment closes.
+goes. Edits of closed segments and deletes are never held back. No timer publishes a span: one that does not become
+stable enough appears when `wait` words follow it and what it overlaps, or when its segment closes.
 
 A revision is published when the published spans change: also when a held span has become stable enough although the
 update changed nothing near it.
@@ -35,7 +37,7 @@ another label by now, of stability p, has the published label at the close with 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,6 +54,22 @@ WordSpan = tuple[int, int, str]
 """A span by its words: first, end (exclusive), label."""
 
 
+class Thresholds(Protocol):
+    """What a calibration keeps of the level that it was made at."""
+
+    @property
+    def show(self) -> float:
+        """As `Emission.show`."""
+
+    @property
+    def change(self) -> float:
+        """As `Emission.change`."""
+
+    @property
+    def wait(self) -> int | None:
+        """As `Emission.wait`."""
+
+
 class EmissionError(ValueError):
     """An invalid emission level; the message names the valid ones."""
 
@@ -61,17 +79,25 @@ class Emission:
     """Thresholds on stability for publishing a span, and for changing a published one.
 
     Raises:
-        EmissionError: a threshold is not a probability.
+        EmissionError: a threshold is not a probability, or the number of words is below 0.
     """
 
     show: float = 0.0
     """Minimum stability of a new span; 0 publishes all at once."""
     change: float = 0.0
     """Minimum stability of the new labels of a change of published spans; 0 makes every change at once."""
+    wait: int | None = None
+    """Number of words after a span from which it is published, or changed, whatever its stability; None: never."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.show <= 1 and 0 <= self.change <= 1):
             raise EmissionError(f"{self.show}:{self.change}: both thresholds are probabilities, from 0 to 1")
+        if self.wait is not None and self.wait < 0:
+            raise EmissionError(f"{self.wait}: the words to wait for are a number of at least 0")
+
+    def is_level(self, other: "Thresholds") -> bool:
+        """Tell whether something was measured at this level."""
+        return (other.show, other.change, other.wait) == (self.show, self.change, self.wait)
 
     def choose_spans(
         self, before: str, shown: Sequence[Span], text: str, reading: "Labelling", final: bool
@@ -102,7 +128,8 @@ class Emission:
                 spans += [
                     x
                     for x in new
-                    if self._is_stable(x, reading)
+                    if self._has_waited([x], len(reading.stability))
+                    or self._is_stable(x, reading)
                     or _continues(x, old)
                     or _continues(x, rewritten[bisect_right(ends, x[0]) : bisect_left(firsts, x[1])])
                 ]
@@ -116,36 +143,48 @@ class Emission:
     def _is_stable(self, span: WordSpan, reading: "Labelling") -> bool:
         return bool(reading.confidence([span])[0, 0] >= self.show)
 
+    def _has_waited(self, spans: Sequence[WordSpan], words: int) -> bool:
+        """Tell whether at least `wait` of a text's words follow all of the spans."""
+        return self.wait is not None and words - max(end for _, end, _ in spans) >= self.wait
+
     def _may_change(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
-        return bool((stability[changed_words(old, new, within=[*old, *new])] >= self.change).all())
+        words = changed_words(old, new, within=[*old, *new])
+        waited = bool(new) and self._has_waited([*old, *new], len(stability))
+        return waited or bool((stability[words] >= self.change).all())
 
 
 LOW = Emission()
 """Publishes every change at once."""
 LEVELS: dict[Level, Emission] = {
     "low": LOW,
-    "medium": Emission(show=0.55, change=0.8),
+    "medium": Emission(show=0.6, change=0.8, wait=3),
     "high": Emission(show=0.7, change=0.8),
 }
-"""Chosen on dev data, on the frontier of delay against flips (docs/operations.md). The thresholds of new spans are
+"""Chosen on dev data, on the curve of delay against withdrawn spans (docs/results.md). The thresholds of new spans are
 probabilities of the whole span, which the ends of most spans keep below .9 until a few words later."""
 
 
 def parse_emission(level: str) -> Emission:
-    """Parse `low`, `medium`, `high`, or two thresholds as SHOW:CHANGE ("0.8:0.9").
+    """Parse `low`, `medium`, `high`, or two thresholds as SHOW:CHANGE ("0.8:0.9"), with a number of words to wait for
+    as SHOW:CHANGE:WORDS ("0.8:0.9:3").
 
     Raises:
         EmissionError: the level is neither.
     """
     if level in LEVELS:
         return LEVELS[level]
+    parts = level.split(":")
     try:
-        show, change = (float(part) for part in level.split(":"))
+        if len(parts) not in (2, 3):
+            raise ValueError(level)
+        return Emission(float(parts[0]), float(parts[1]), *map(int, parts[2:]))
+    except EmissionError:
+        raise
     except ValueError:
         raise EmissionError(
-            f"{level!r} is unknown: use {', '.join(LEVELS)}, or thresholds as SHOW:CHANGE, such as 0.8:0.9"
+            f"{level!r} is unknown: use {', '.join(LEVELS)}, or thresholds as SHOW:CHANGE, such as 0.8:0.9, with the "
+            "words after a span from which it is held back no longer as SHOW:CHANGE:WORDS, such as 0.8:0.9:3"
         ) from None
-    return Emission(show, change)
 
 
 def _move_published(

@@ -16,7 +16,7 @@ It is a function of the reading, the text, the spans shown, and the offset befor
   space follows. It never lies inside a span.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -97,12 +97,12 @@ def freeze_settled(found: Labelling, published: Labelling, shown: Sequence[Span]
     if not settled:
         return published
     starts, ends = published.starts, published.ends
-    first = int(starts.searchsorted(settled))
     kept = shown[: bisect_left(shown, settled, key=_start)]
-    count = bisect_left(published.spans, (first,))
-    before = published.spans[:count]
-    if text_spans(kept) == _characters(published, before) and _ends_by(before, first):
+    first_characters, last_characters = published.extents()
+    count = bisect_left(first_characters, settled)
+    if text_spans(kept) == _characters(published, 0, count) and (not count or last_characters[count - 1] <= settled):
         return published
+    first = int(starts.searchsorted(settled))
     frozen: list[WordSpan] = []
     for x in kept:  # a span whose words the tokenizer reads as others now has gone with them
         a, b = int(starts.searchsorted(x.start)), int(ends.searchsorted(x.end)) + 1
@@ -159,10 +159,7 @@ def settle_text(
 
 def tail_spans(reading: Labelling, settled: int) -> list[TextSpan]:
     """Return the spans of a reading that end behind the settled text, by their characters."""
-    spans, first = reading.spans, int(reading.starts.searchsorted(settled))
-    begin = bisect_left(spans, (first,))
-    begin -= begin > 0 and spans[begin - 1][1] > first
-    return _characters(reading, spans[begin:])
+    return _characters(reading, bisect_right(reading.extents()[1], settled))
 
 
 def text_spans(spans: Sequence[Span], settled: int = 0) -> list[TextSpan]:
@@ -170,13 +167,11 @@ def text_spans(spans: Sequence[Span], settled: int = 0) -> list[TextSpan]:
     return [(x.start, x.end, x.label) for x in spans[bisect_left(spans, settled, key=_start) :]]
 
 
-def _characters(reading: Labelling, spans: Sequence[WordSpan]) -> list[TextSpan]:
-    start, end = reading.starts.item, reading.ends.item
-    return [(start(first), end(last - 1), label) for first, last, label in spans]
-
-
-def _ends_by(spans: Sequence[WordSpan], first: int) -> bool:
-    return not spans or spans[-1][1] <= first
+def _characters(reading: Labelling, begin: int, end: int | None = None) -> list[TextSpan]:
+    """Return some of the spans of a reading, by their numbers."""
+    starts, ends = reading.extents()
+    spans = zip(starts[begin:end], ends[begin:end], reading.spans[begin:end], strict=True)
+    return [(start, stop, label) for start, stop, (_, _, label) in spans]
 
 
 def _whole_words(text: str, end: int, kept: int, spans: Sequence[TextSpan]) -> int:

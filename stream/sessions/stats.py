@@ -42,6 +42,8 @@ class EngineStats(msgspec.Struct):
     """Segments that were closed because their session had too many open ones."""
     restarts_shortened: int = 0
     """Restarts that began later than the policy asked for, because of overload or of a spent budget."""
+    contexts_deferred: int = 0
+    """Updates that were labelled without the closed context of their session (`RestartPricing.allow_context`)."""
     forgone_changes: float = 0.0
     """Sum of the label changes that their omitted part was expected to bring (`encoder.restart.expected_gain`)."""
     active_restarts: int = 0

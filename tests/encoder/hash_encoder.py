@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.interface import Scores
+from encoder.runtime.interface import NO_WORDS_READ, Scores
 from encoder.runtime.passes import OutOfPages, Pass
 
 Hashes = NDArray[np.uint64]
@@ -66,7 +66,7 @@ class HashEncoder:
         if self.pages_in_use + sum(map(self.pages_needed, passes)) > self.pages_total:
             raise OutOfPages
         found = [self._run(one) for one in passes]
-        return Scores(np.concatenate(found), np.cumsum([0, *map(len, found)]).astype(np.int64))
+        return Scores(np.concatenate(found), np.cumsum([0, *map(len, found)]).astype(np.int64), NO_WORDS_READ)
 
     def _run(self, one: Pass) -> NDArray[np.float32]:
         end = one.keep + len(one.tokens)

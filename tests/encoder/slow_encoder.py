@@ -7,7 +7,7 @@ import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.config import HybridConfig
-from encoder.runtime.interface import Scores
+from encoder.runtime.interface import NO_WORDS_READ, Scores
 from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay
 
@@ -54,7 +54,7 @@ class SlowEncoder:
         found = [self._slots[one.slot].step(one).numpy() for one in passes]
         for one in passes:
             self._windows[one.slot] = one.window
-        return Scores(np.concatenate(found), np.cumsum([0, *map(len, found)]).astype(np.int64))
+        return Scores(np.concatenate(found), np.cumsum([0, *map(len, found)]).astype(np.int64), NO_WORDS_READ)
 
     def _check(self, one: Pass) -> None:
         end = one.keep + len(one.tokens)

@@ -46,6 +46,11 @@ _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
         "Restarts that went back less far than the policy asked for",
         lambda x: x.restarts_shortened,
     ),
+    (
+        "contexts_deferred",
+        "Updates labelled without what their session said before, because others waited",
+        lambda x: x.contexts_deferred,
+    ),
     ("evictions", "Sessions whose pages were taken for others", lambda x: x.evictions),
     ("reanchors", "Sessions that began again at position 0", lambda x: x.reanchors),
     ("flops", "Floating point operations of the encoder", lambda x: x.flops),

@@ -1,28 +1,36 @@
 """The hybrid encoder on a device: same passes and same scores as `encoder.runtime.encoder.HybridEncoder`.
 
-The host keeps the page tables, as on the CPU (`encoder.runtime.paged_cache`). A step sends its requests with their rows
-of the page tables in one copy, the device makes the packed rows, and the scores come back in one copy.
+The host keeps the page tables, as on the CPU (`encoder.runtime.paged_cache`), and chooses restart points: the price of
+a restart depends on all sessions of a step (`stream.overload.restart_pricing`), and the host has all word records. All
+else of a step runs on the device without the host: the packed rows, prefix, gather, tail, and the decoding of words. A
+step sends its requests with their rows of the page tables in one copy, and waits once, for its results.
 """
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint, head_columns
+from encoder.heads.head import Head
 from encoder.model.config import HybridConfig
+from encoder.runtime.gpu import step_buffers as field
 from encoder.runtime.gpu.attention import DevicePages
+from encoder.runtime.gpu.cuda_graphs import MOST, CudaGraphs, bucket
+from encoder.runtime.gpu.decode_kernels import read_words
 from encoder.runtime.gpu.device import DeviceError, on
+from encoder.runtime.gpu.head_weights import bring_heads
 from encoder.runtime.gpu.launch import INTERPRETED
 from encoder.runtime.gpu.layers import DeviceTrunk
-from encoder.runtime.gpu.request_buffer import BufferShape, pinned
 from encoder.runtime.gpu.row_layout import lay_out
-from encoder.runtime.interface import Encoder
+from encoder.runtime.gpu.step_buffers import StepBuffers, StepCapacity
+from encoder.runtime.interface import NO_WORDS_READ, Encoder, Scores
 from encoder.runtime.number_format import NumberFormatError
 from encoder.runtime.paged_cache import PagedCache
-from encoder.runtime.passes import PassPlan
+from encoder.runtime.passes import Pass, PassPlan
 
-_KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
 """Share of the device's free memory that pages may take if max_pages is not given."""
 
@@ -58,6 +66,7 @@ class DeviceEncoder(Encoder):
         self,
         checkpoint: Checkpoint,
         device: torch.device,
+        heads: Sequence[Head] = (),
         *,
         max_sessions: int = 1024,
         max_pages: int | None = None,
@@ -68,6 +77,7 @@ class DeviceEncoder(Encoder):
         Args:
             checkpoint: configuration and weights.
             device: a CUDA device; the CPU only where Triton interprets its kernels.
+            heads: of the checkpoint, which read words on the device; none: words are read from the scores.
             max_sessions: slots that can be open at once.
             max_pages: pages that can be in use at once; None for what all slots can fill, as far as memory goes.
             number_format: of the linears and of cached keys and values; "auto" is bfloat16 on a GPU.
@@ -84,52 +94,91 @@ class DeviceEncoder(Encoder):
         self.cache: DeviceCache
         cache = DeviceCache(config, dtype, device, max_sessions, max_pages)
         super().__init__(checkpoint, "bfloat16" if dtype == torch.bfloat16 else "float32", cache)
+        self.reads_words = bool(heads)
+        self.launching: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Around the launches of a step, from the copy of its requests to the last kernel; the bench times them."""
         self.trunk = DeviceTrunk(checkpoint, dtype, device, head_columns(config, checkpoint.weights))
-        self._host = pinned(1024, device)
-        self._there = torch.empty_like(self._host, device=device)
-        self._sent = torch.cuda.Event() if device.type == "cuda" else None
+        self._heads = bring_heads(heads, device) if heads else None
+        self._count = len(heads)
+        self.graphs = CudaGraphs(device)
+        most = self._shape(min(MOST, bucket(max_sessions)), MOST, MOST)
+        self._buffers = StepBuffers(sum(most.lengths), most.results, device)
+        self._large: StepBuffers | None = None
         self._warm_up()
 
-    def _compute(self, plan: PassPlan, rows: int) -> NDArray[np.float32]:
+    def _shape(self, requests: int, tokens: int, rows: int) -> StepCapacity:
+        pages = self.cache.prefix_table.shape[1]
+        return StepCapacity(bucket(requests), self._count, pages, self.config.columns, bucket(tokens), bucket(rows))
+
+    def _compute(self, passes: Sequence[Pass], plan: PassPlan, starts: NDArray[np.int64]) -> Scores:
+        rows, words = int(starts[-1]), sum(len(one.words.last) for one in passes if one.words is not None)
+        if not len(plan.tokens) and not rows:
+            return Scores(np.zeros((0, self.config.columns), np.float32), starts, NO_WORDS_READ)
+        shape = self._shape(len(passes), len(plan.tokens), rows)
         with on(self.device), torch.inference_mode():
-            scores: NDArray[np.float32] = self._run(plan, rows).cpu().numpy()
-        return scores
+            buffers = self._buffers_for(shape)
+            self._fill(passes, plan, starts, shape, buffers)
+            with self.launching():
+                buffers.send(shape)
+                if buffers is self._buffers:
+                    self.graphs.run(shape, lambda: self._launch(shape, buffers), buffers.input[:1], len(passes))
+                else:
+                    self._launch(shape, buffers)
+            if not rows:
+                return Scores(np.zeros((0, self.config.columns), np.float32), starts, NO_WORDS_READ)
+            scores, read = buffers.fetch(shape, rows, words)
+        return Scores(scores, starts, read)
 
-    def _run(self, plan: PassPlan, rows: int) -> Tensor:
-        """Run prefix and tail; (rows, columns) scores, on the device."""
-        cache = self.cache
-        if len(plan.requests):
-            shape = BufferShape(len(plan.requests), _FIELDS, cache.prefix_table.shape[1], len(plan.tokens))
-            sent = shape.parts(self._send(plan, shape))
-            keep, end, window, restart = sent.fields
-        if len(plan.tokens):
-            packed = lay_out(sent.number, keep, end, None, len(plan.tokens))
-            table, tail = sent.prefix_table, sent.tail_table
-            self.trunk.prefix(sent.tokens, packed, cache.prefix_pages, table, cache.boundary_pages, tail)
-        if not rows:
-            return torch.empty(0, self.config.columns)
-        packed = lay_out(sent.number, restart, end, window, rows)
-        return self.trunk.tail(packed, cache.tail_pages, sent.tail_table, cache.boundary_pages)
+    def _buffers_for(self, shape: StepCapacity) -> StepBuffers:
+        """Give the buffers that graphs keep, or larger ones."""
+        if self._buffers.holds(shape):
+            return self._buffers
+        if self._large is None or not self._large.holds(shape):
+            self._large = StepBuffers(2 * sum(shape.lengths), 2 * shape.results, self.device)
+        return self._large
 
-    def _send(self, plan: PassPlan, shape: BufferShape) -> Tensor:
-        """Copy a step's requests to the device, after the last copy has ended (a step without scores does not wait)."""
-        if self._sent is not None:
-            self._sent.synchronize()
-        if len(self._host) < (size := sum(shape.lengths)):
-            self._host = pinned(2 * size, self.device)
-            self._there = torch.empty_like(self._host, device=self.device)
-        parts = shape.parts(self._host)
+    def _fill(
+        self,
+        passes: Sequence[Pass],
+        plan: PassPlan,
+        starts: NDArray[np.int64],
+        shape: StepCapacity,
+        buffers: StepBuffers,
+    ) -> None:
+        """Write a step's requests, pages, tokens and words into the pinned buffer."""
+        parts, n = buffers.host(shape), len(passes)
         slot, keep, count, window, restart = plan.requests.T
-        parts.number.numpy()[0] = len(slot)
-        fields = parts.fields.numpy()
-        fields[_KEEP], fields[_END], fields[_WINDOW], fields[_RESTART] = keep, keep + count, window, restart
-        parts.prefix_table.numpy()[:] = self.cache.prefix_table[slot]
-        parts.tail_table.numpy()[:] = self.cache.tail_table[slot]
-        parts.tokens.numpy()[:] = plan.tokens
-        self._there[:size].copy_(self._host[:size], non_blocking=True)
-        if self._sent is not None:
-            self._sent.record()
-        return self._there
+        parts.number.numpy()[0] = n
+        fields = parts.fields.numpy()[:, :n]
+        fields[field.KEEP], fields[field.END], fields[field.WINDOW] = keep, keep + count, window
+        fields[field.RESTART] = restart
+        parts.prefix_table.numpy()[:n] = self.cache.prefix_table[slot]
+        parts.tail_table.numpy()[:n] = self.cache.tail_table[slot]
+        parts.tokens.numpy()[: len(plan.tokens)] = plan.tokens
+        if self._count:
+            words = [len(one.words.last) if one.words is not None else 0 for one in passes]
+            fields[field.WORDS], fields[field.FIRST] = words, np.cumsum(words) - words
+            asked = [(i, one.words) for i, one in enumerate(passes) if one.words is not None]
+            if asked:
+                where = [i for i, _ in asked]
+                last = np.concatenate([x.last for _, x in asked])
+                parts.words.numpy()[: len(last)] = last + np.repeat(starts[:-1] - restart, words)
+                fields[field.BEFORE :, where] = np.concatenate([x.before for _, x in asked]).reshape(-1, self._count).T
+
+    def _launch(self, shape: StepCapacity, buffers: StepBuffers) -> None:
+        """Launch a step's kernels; nothing here waits for the device."""
+        parts, cache = shape.input(buffers.input), self.cache
+        number, end = parts.number, parts.fields[field.END]
+        if shape.tokens:
+            packed = lay_out(number, parts.fields[field.KEEP], end, None, shape.tokens)
+            tables = parts.prefix_table, cache.boundary_pages, parts.tail_table
+            self.trunk.prefix(parts.tokens, packed, cache.prefix_pages, *tables)
+        if shape.rows:
+            packed = lay_out(number, parts.fields[field.RESTART], end, parts.fields[field.WINDOW], shape.rows)
+            out = shape.output(buffers.output)
+            self.trunk.tail(packed, cache.tail_pages, parts.tail_table, cache.boundary_pages, out.scores)
+            if self._heads is not None:
+                read_words(parts, out, self._heads)
 
 
 def _affordable(config: HybridConfig, dtype: torch.dtype, device: torch.device, max_sessions: int) -> int:

@@ -79,12 +79,13 @@ class DeviceTrunk:
             x = layer.forward(x, own, table, packed)
         rows.store(x.full, boundary, tail, packed)
 
-    def tail(self, packed: DeviceRows, pages: list[DevicePages], table: Tensor, boundary: Tensor) -> Tensor:
-        """Compute the tail layers over packed tokens; (T, columns) float32 scores."""
+    def tail(self, packed: DeviceRows, pages: list[DevicePages], table: Tensor, boundary: Tensor, out: Tensor) -> None:
+        """Compute the tail layers over packed tokens; `out` receives the (T, columns) float32 scores."""
         x = rows.gather(boundary, table, packed, self._dtype)
         for layer, own in zip(self._layers[self._causal :], pages, strict=True):
             x = layer.forward(x, own, table, packed)
-        return F.linear(x.full, *self._head)
+        weight, bias = self._head
+        torch.addmm(bias, x.full, weight.T, out=out)
 
 
 def _norm(weights: dict[str, Tensor], name: str, eps: float) -> DeviceNorm:

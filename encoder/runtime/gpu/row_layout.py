@@ -1,8 +1,7 @@
 """Metadata of the packed rows, made on the device: prefix sums over the requests of a step.
 
-The host does not know the length of the tail's list before the step has ended. So the arrays have a capacity, and their
-real lengths are in `DeviceRows.totals`, which every kernel reads. If the rows exceed the capacity, none of them is laid
-out, and `totals` gives the capacity that is needed.
+Launches have fixed sizes, so that they can be captured in a graph. So the arrays have a capacity, and their real
+lengths are in `DeviceRows.totals`, which every kernel reads.
 """
 
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from encoder.runtime.gpu.launch import QUERIES
 
-ROWS, BLOCKS, WANTED = 0, 1, 2
+ROWS, BLOCKS = 0, 1
 """Places in `DeviceRows.totals`."""
 _CHUNK = 1024
 _FILL = 64
@@ -36,11 +35,11 @@ class DeviceRows(NamedTuple):
     blocks: Tensor
     """(B, 3) request, first row and number of rows of each attention block: at most `QUERIES` rows of one request"""
     totals: Tensor
-    """(3,) rows laid out, blocks laid out, and rows requested"""
+    """(2,) rows and blocks"""
 
 
-@triton.jit(do_not_specialize=["capacity"])  # it is another one in each step: no variants of the kernel for it
-def scan_rows(count, begin, end, starts, block_starts, totals, capacity, CHUNK: tl.constexpr, QUERIES: tl.constexpr):
+@triton.jit
+def scan_rows(count, begin, end, starts, block_starts, totals, CHUNK: tl.constexpr, QUERIES: tl.constexpr):
     """Sum the rows and blocks of the requests, in one program: 10,000 requests take a few iterations."""
     requests = tl.load(count)
     rows = 0
@@ -55,10 +54,8 @@ def scan_rows(count, begin, end, starts, block_starts, totals, capacity, CHUNK: 
         rows += tl.sum(n, 0)
         blocks += tl.sum(b, 0)
     tl.store(starts + requests, rows)
-    fits = rows <= capacity
-    tl.store(totals, tl.where(fits, rows, 0))
-    tl.store(totals + 1, tl.where(fits, blocks, 0))
-    tl.store(totals + 2, rows)
+    tl.store(totals, rows)
+    tl.store(totals + 1, blocks)
 
 
 @triton.jit
@@ -69,7 +66,6 @@ def fill_rows(
     window,
     starts,
     block_starts,
-    totals,
     sequence,
     position,
     first,
@@ -79,9 +75,9 @@ def fill_rows(
     FILL: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    """Write the metadata of one request's rows and blocks, if the rows of all requests fit."""
+    """Write the metadata of one request's rows and blocks."""
     i = tl.program_id(0)
-    if (i < tl.load(count)) & (tl.load(totals) > 0):
+    if i < tl.load(count):
         a = tl.load(begin + i)
         b = tl.load(end + i)
         n = b - a
@@ -115,7 +111,7 @@ def lay_out(count: Tensor, begin: Tensor, end: Tensor, window: Tensor | None, ca
         end: (S,) int32; begin <= end.
         window: (S,) int32 first key of all tokens of a request, which then see all keys up to end-1; None: each token
             sees all keys up to its own.
-        capacity: rows that there is room for.
+        capacity: rows that there is room for; at least as many as there are.
     """
     size, device = len(begin), begin.device
     most = min(capacity, capacity // QUERIES + size)
@@ -124,15 +120,13 @@ def lay_out(count: Tensor, begin: Tensor, end: Tensor, window: Tensor | None, ca
         return torch.empty(shape, dtype=torch.int32, device=device)
 
     packed = DeviceRows(
-        new(size + 1), new(capacity), new(capacity), new(capacity), new(capacity), new(most, 3), new(3)
+        new(size + 1), new(capacity), new(capacity), new(capacity), new(capacity), new(most, 3), new(2)
     )  # fmt: skip
     block_starts = new(size)
-    scan_rows[(1,)](
-        count, begin, end, packed.starts, block_starts, packed.totals, capacity, CHUNK=_CHUNK, QUERIES=QUERIES
-    )
+    scan_rows[(1,)](count, begin, end, packed.starts, block_starts, packed.totals, CHUNK=_CHUNK, QUERIES=QUERIES)
     fill_rows[(size,)](
-        count, begin, end, begin if window is None else window, packed.starts, block_starts, packed.totals,
-        packed.sequence, packed.position, packed.first, packed.last, packed.blocks,
+        count, begin, end, begin if window is None else window, packed.starts, block_starts, packed.sequence,
+        packed.position, packed.first, packed.last, packed.blocks,
         CAUSAL=window is None, FILL=_FILL, QUERIES=QUERIES, num_warps=2,
     )  # fmt: skip
     return packed

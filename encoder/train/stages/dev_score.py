@@ -140,7 +140,7 @@ def _score(
     decoder = Decoder(names)
     shape = model.config
     rules = WindowRules(shape.positions, shape.window, pieces.starts_word, shape.start_mark)
-    laid_out = (_lay_out(session, pieces, form, row.tagger, rules) for session in _sessions(sequences, mode))
+    laid_out = (_lay_out(session, pieces, form, row.tagger, rules) for session in dev_sessions(sequences, mode))
     stretches = [x for session in laid_out for x in session]
     stretches.sort(key=lambda x: len(x.ids))
     device = pick_device()
@@ -205,7 +205,7 @@ def _compare(
     row.ends.update(found=len(found), gold=len(right), right=len(found & right))
 
 
-def _sessions(sequences: list[TextSequence], mode: str) -> Iterator[list[TextSequence]]:
+def dev_sessions(sequences: list[TextSequence], mode: str) -> Iterator[list[TextSequence]]:
     """Cut dev text into sessions: documents where there are any, else groups of neighbours."""
     if mode == "alone":
         yield from ([x] for x in sequences)

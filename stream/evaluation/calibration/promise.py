@@ -181,6 +181,7 @@ def _promise_level(level: str, emission: Emission, rows: Sequence[PromiseRow]) -
     return LevelPromise(
         show=emission.show,
         change=emission.change,
+        wait=emission.wait,
         labels={
             x.label: LabelPromise(
                 alpha=x.bound, share=x.share, sessions=x.units, spans=x.spans, taken_back=x.taken_back

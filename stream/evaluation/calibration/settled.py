@@ -367,6 +367,7 @@ def _settled_threshold(
         policy=policy,
         show=emission.show,
         change=emission.change,
+        wait=emission.wait,
         unit=kind,
         units=len(losses),
         **task.provenance(tagger),

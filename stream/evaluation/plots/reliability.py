@@ -1,5 +1,6 @@
 """Reliability diagrams of a calibration: predicted stability and score, and the share that stood or was right."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,20 @@ def _draw_histogram(axes: Axes, found: Reliability, color: str) -> None:
     axes.bar((np.arange(BINS) + 0.5) / BINS, found.share, width=0.9 / BINS, color=color)
     axes.set_yscale("log")  # most words are stable
     axes.set_xlabel("stability")
+
+
+def plot_diagrams(found: Mapping[str, Reliability], title: str, path: Path) -> None:
+    """Draw reliability diagrams, by their names in `TITLES`, each above the histogram of its predictions."""
+    figure = Figure(figsize=(3.6 * len(found), 5.6), layout="constrained")
+    panels: Any = figure.subplots(2, len(found), height_ratios=(3, 1), sharex=True)
+    for i, (name, diagram) in enumerate(found.items()):
+        _draw(panels[0, i], diagram, AFTER)
+        panels[0, i].set_title(f"{TITLES[name]}: ECE {100 * diagram.ece:.2f} %", fontsize=10)
+        _draw_histogram(panels[1, i], diagram, AFTER)
+        panels[1, i].set_xlabel("score" if name == "scores" else "stability")
+        for axes in panels[:, i]:
+            axes.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("share that stood (scores: was right)")
+    panels[1, 0].set_ylabel("share of predictions")
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path, dpi=150)

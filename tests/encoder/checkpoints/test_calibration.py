@@ -14,11 +14,13 @@ from encoder.checkpoints.calibration import (
     LevelPromise,
     Promise,
     SettledThreshold,
+    SpanConfidence,
     read_calibration_file,
     save_calibration,
 )
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.checkpoints.location import CheckpointError
+from encoder.heads.span_model import MORE_FEATURES, span_weights
 from encoder.heads.stability import stability_of
 from encoder.heads.stability_head import HeadStability as Head
 from encoder.restart.policies import Last, parse_policy
@@ -51,6 +53,12 @@ SETTLED = SettledThreshold(
     policy="price:0.005", show=0.55, change=0.8, data="made/up.conll", data_digest="00", unit="document", units=300,
     options="", number_format="float32",
 )  # fmt: skip
+
+
+def confidence(labels=LABELS, **changed):
+    row = [0.25] * (span_weights(labels) + MORE_FEATURES)
+    given = {"weights": [row, row], "sets": ["a", "b"], "texts": 9, "spans": 20, "policy": "last:3"}
+    return SpanConfidence(**{"number_format": "float32"} | given | changed)
 
 
 @pytest.fixture
@@ -136,6 +144,32 @@ def test_promises_and_calibrations_stay_beside_each_other(folder):
     assert loaded.identity() == identity
     assert load_checkpoint(str(folder), calibrated=False).promises == {}
     assert load_tagger(str(folder)).promises[loaded.name] == PROMISE
+
+
+def test_confidence_in_spans_takes_the_place_of_the_trained_one_and_of_what_was_measured_with_that(folder):
+    identity = load_checkpoint(str(folder)).identity()
+    save_calibration(folder, identity, {"": FOUND}, {"": PROMISE, "other": PROMISE}, {"": SETTLED, "other": SETTLED})
+    assert load_checkpoint(str(folder)).span_models() == [None]
+    save_calibration(folder, identity, spans={"": confidence()})
+    loaded = load_checkpoint(str(folder))
+    assert (loaded.calibration, loaded.promises) == ({"": FOUND}, {"other": PROMISE})
+    assert loaded.settled == {"other": SETTLED}
+    assert loaded.identity() == identity
+    (model,) = loaded.span_models()
+    assert model.weights.tolist() == confidence().weights
+    save_calibration(folder, identity, promises={"": PROMISE})
+    assert load_tagger(str(folder)).heads[0].spans.weights.tolist() == confidence().weights
+    assert load_checkpoint(str(folder), calibrated=False).span_models() == [None]
+
+
+def test_confidence_in_spans_that_does_not_fit_is_refused(folder):
+    identity = load_checkpoint(str(folder)).identity()
+    save_calibration(folder, identity, spans={"": confidence(("O", "B-x", "I-x"))})
+    with pytest.raises(CheckpointError, match=r"has \d+ weights, not \d+; calibrate it again"):
+        load_checkpoint(str(folder))
+    for wrong in ([[1.0]], [[1.0], [1.0, 2.0]], [[1.0], [float("nan")]]):
+        with pytest.raises(CalibrationError, match="two rows"):
+            confidence(weights=wrong)
 
 
 def test_files_from_before_there_were_promises_stay_readable(folder):

@@ -16,8 +16,6 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from triton.runtime.jit import JITFunction
 
-from tests.encoder.runtime.slots import evict_slot
-
 TYPES = {
     torch.bfloat16: "*bf16",
     torch.float16: "*fp16",
@@ -78,18 +76,15 @@ def build(launch: Launch) -> dict[str, Any]:
 
 
 def production(number_format: str) -> None:
-    """A step of each kind at the shipped checkpoint's shapes."""
+    """A step at the shipped checkpoint's shapes."""
     import msgspec
     import numpy as np
 
-    from benchmarks.device.resident import step as resident
-    from benchmarks.device.resident.interface import SlotRequest
     from encoder.checkpoints.checkpoint import Checkpoint
     from encoder.checkpoints.location import find_checkpoint, read_config
     from encoder.model.dense import HybridModel
-    from encoder.restart.policies import Always
     from encoder.runtime.gpu import encoder
-    from encoder.runtime.passes import Pass
+    from encoder.runtime.passes import Pass, WordsToRead
     from encoder.tagger import make_heads
     from tests.tiny import tiny_tokenizer
 
@@ -98,15 +93,11 @@ def production(number_format: str) -> None:
     torch.manual_seed(0)
     config = msgspec.structs.replace(shipped, layers=2, causal_layers=1, spans=False)  # the layers are all alike
     checkpoint = Checkpoint("random", config, HybridModel(config).state_dict(), tiny_tokenizer())
-    made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
-    slots = [made.open_slot(), made.open_slot()]
+    heads = make_heads(checkpoint)
+    made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), heads, max_sessions=8, number_format=number_format)
     tokens = np.arange(9, dtype=np.int32)
-    made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
-    staying = resident.DeviceResidentStep(made, make_heads(checkpoint))
-    for slot in slots:
-        evict_slot(made.cache, slot)
-        staying.begin(slot, Always())
-    staying.step([SlotRequest(slot, 0, tokens, 0, tokens) for slot in slots])
+    words = WordsToRead(tokens, np.full(len(heads), -1, np.int32))
+    made.step([Pass(made.open_slot(), 0, tokens, 0, 0, words) for _ in range(2)])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from tests.encoder.gpu.where import INTERPRETED
 from tests.waiting import run
 
 ROOT = Path(__file__).parents[3]
-KERNELS = """add_norm_rows attend_pages choose_restarts_kernel embed_rows fill_rows gather_rows gelu_rows scan_rows
-    stability_kernel store_rows viterbi write_pages"""
+KERNELS = """add_norm_rows attend_pages embed_rows fill_rows gather_rows gelu_rows scan_rows
+    stability_kernel store_rows viterbi_kernel write_pages"""
 
 
 def test_kernels_compile_for_sm_90(tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
+from encoder.heads.viterbi import NO_LABEL
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.passes import Pass
+from encoder.runtime.gpu.step_buffers import StepBuffers
+from encoder.runtime.interface import WORD_NUMBERS
+from encoder.runtime.passes import Pass, WordsToRead
 from encoder.session.pool import SessionPool
+from encoder.tagger import make_heads
 from tests.encoder.histories import HISTORIES, Op, assert_same
 from tests.encoder.replay import Replay
 from tests.encoder.runtime import test_encoder_property as property_test
@@ -64,6 +68,27 @@ def test_final_equals_offline(wish: int | None, ops: list[Op]) -> None:
     theirs = HybridEncoder(checkpoint, max_sessions=session_test.SESSIONS, number_format="float32")
     pool, offline = SessionPool(ours, max_sessions=2), SessionPool(theirs, max_sessions=session_test.SESSIONS)
     session_test.check(pool, offline, ops, wish, assert_same)
+
+
+def test_a_step_that_is_larger_than_any_graph_gives_the_same() -> None:
+    checkpoint = tiny_checkpoint(**small(1))
+    heads = make_heads(checkpoint)
+    encoders = [DeviceEncoder(checkpoint, DEVICE, heads, max_sessions=3, number_format="float32") for _ in range(2)]
+    encoders[1]._buffers = StepBuffers(1, 1, DEVICE)
+    before = np.full(1, NO_LABEL, np.int32)
+    for tokens in ([3, 9], [5, 14, 7], [2]):
+        passes = [
+            Pass(slot, 0, np.arange(n, dtype=np.int32), 0, 0, WordsToRead(np.arange(1, n, 2, dtype=np.int32), before))
+            for slot, n in zip([encoders[0].open_slot() for _ in tokens], tokens, strict=True)
+        ]
+        assert [encoders[1].open_slot() for _ in tokens] == [one.slot for one in passes]
+        found, large = (encoder.step(passes) for encoder in encoders)
+        assert np.array_equal(found.logits, large.logits)
+        assert np.array_equal(found.words, large.words)
+        assert found.words.shape == (sum(n // 2 for n in tokens), 1, WORD_NUMBERS)
+        for encoder in encoders:
+            for one in passes:
+                encoder.free_slot(one.slot)
 
 
 def test_it_counts_as_the_cpu_does() -> None:

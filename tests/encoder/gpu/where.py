@@ -18,7 +18,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 FORMATS = [torch.float32, torch.float16] if INTERPRETED else [torch.float32, torch.float16, torch.bfloat16]
 """The interpreter's products of bfloat16 are garbage."""
-EXAMPLES = 1 if INTERPRETED else 20
+EXAMPLES = 1 if INTERPRETED else 5
 """How many times as many examples as the interpreter has the time for."""
 
 
@@ -26,10 +26,11 @@ def device_tagger(checkpoint: Checkpoint, max_sessions: int) -> Tagger:
     """A tagger on the device, in float32."""
     from encoder.runtime.gpu.encoder import DeviceEncoder
 
-    encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=max_sessions, number_format="float32")
+    heads = make_heads(checkpoint)
+    encoder = DeviceEncoder(checkpoint, DEVICE, heads, max_sessions=max_sessions, number_format="float32")
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, make_heads(checkpoint))
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
 
 
 def some(examples: int) -> settings:

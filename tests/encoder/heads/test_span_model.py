@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.heads.span_model import MOST_ODDS, SPAN_FEATURES, SpanModel, span_types, span_weights
+from encoder.heads.span_model import (
+    MORE_FEATURES,
+    MOST_ODDS,
+    SPAN_FEATURES,
+    SpanModel,
+    more_features,
+    span_features,
+    span_types,
+    span_weights,
+)
 from encoder.train.data.batches import IGNORED
 from encoder.train.stages.span_states import SpanCollector, SpanRows, fit_confidence, log_loss
 from tests.tiny import LABELS, tiny_checkpoint
@@ -57,6 +66,38 @@ def test_the_kernel_is_the_formula(data: st.DataObject, words: list[float], seed
     assert (found[0] == found[1]).all()
     closed = used.at_close.predict([span], stability, probability)
     assert closed[0].tolist() == [1.0, found[0, 1]]
+
+
+@given(st.data(), st.lists(st.floats(0, 1, width=32), min_size=1, max_size=9), st.integers(0, 100))
+def test_a_calibrated_model_adds_its_further_inputs(data: st.DataObject, words: list[float], seed: int) -> None:
+    """Its log odds are those of the plain model and of the further inputs, which plain weights know nothing of."""
+    stability, rng = np.array(words, np.float32), np.random.default_rng(seed)
+    probability = stability[::-1].copy()
+    first = data.draw(st.integers(0, len(words) - 1))
+    end = data.draw(st.integers(first + 1, len(words)))
+    plain, more = model(seed), rng.normal(size=(2, MORE_FEATURES)).astype(np.float32) * 0.1
+    whole = SpanModel(np.hstack([plain.weights, more]), TYPES)
+    found, without = (x.predict([(first, end, "place")], stability, probability)[0] for x in (whole, plain))
+    for i, own in enumerate((stability, probability)):
+        added = float(more[i] @ more_features(own, probability, first, end))
+        odds = np.log(without[i] / (1 - without[i])) + added
+        assert found[i] == pytest.approx(1 / (1 + np.exp(-odds)), abs=2e-3)
+    assert whole.at_close.predict([(first, end, "place")], stability, probability)[0].tolist() == [1.0, found[1]]
+
+
+def test_the_further_inputs_are_those_that_are_described() -> None:
+    words, others = np.array([0.5, 0.9, 0.8, 0.6], np.float32), np.array([0.5, 0.7, 0.3, 0.9], np.float32)
+    found = dict(enumerate(more_features(words, others, 1, 2).tolist()))
+    odds = {p: float(np.log(p / (1 - p))) for p in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)}
+    expected = {0: odds[0.9], 1: odds[0.9], 2: odds[0.6], 3: odds[0.6], 4: odds[0.7], 5: np.log(0.7), 6: 0.0}
+    assert {i: found[i] for i in expected} == pytest.approx(expected, abs=1e-4)
+    assert [found[i] for i in (7, 8, 9, 10)] == pytest.approx([odds[0.3], 0, 1, 0], abs=1e-4)
+    behind = np.log(3)
+    assert [found[i] for i in (11, 13, 14)] == pytest.approx([behind * odds[x] for x in (0.9, 0.8, 0.7)], abs=1e-4)
+    last = more_features(words, others, 0, 4)
+    assert last[[2, 3, 7, 8, 9, 11]].tolist() == [0] * 6
+    assert last[10] == 1
+    assert last[15] == span_features(words, 0, 4)[1]
 
 
 def test_rows_say_what_stood_and_what_was_right() -> None:

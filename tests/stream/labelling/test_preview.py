@@ -137,6 +137,7 @@ def test_taken_over_sessions_get_their_contexts_one_after_the_other():
         result = engine.step()
         assert len(result.answered) == len(sessions)
         spent.append(result.stats.flops)
+        assert result.stats.contexts_deferred == (0 if governor is None else len(sessions) - 1)
     assert spent[0] < spent[1] / 2
 
 

@@ -63,6 +63,17 @@ def test_a_shown_span_is_taken_back_only_when_its_words_are_surely_nothing():
     assert [(x.text, x.cause) for x in difference.retracted] == [("may", "model")]
 
 
+def test_nothing_is_held_back_for_more_words_than_the_level_waits():
+    shown = shown_segment(Emission(show=0.9, change=0.9, wait=2))
+    assert not shown.update("may", read("may", ("may", "person"), sure=0.1))
+    assert not shown.update("may i", read("may i", ("may", "person"), sure=0.1))
+    shown.update("may i ask", read("may i ask", ("may", "person"), sure=0.1))
+    assert texts(shown) == [("person", "may")]
+    assert not shown.update("may i ask so", read("may i ask so", sure=0.1))  # a mere retraction has to be sure
+    shown.update("may i ask so", read("may i ask so", ("may", "place"), sure=0.1))
+    assert texts(shown) == [("place", "may")]
+
+
 def test_what_is_found_over_a_shown_span_is_held_with_it():
     shown = shown_segment(STRICT)
     text = "bank of england said"
@@ -139,7 +150,8 @@ def test_closing_shows_the_final_labels_and_edits_are_not_held():
 def test_levels_are_read():
     assert parse_emission("high") is LEVELS["high"]
     assert parse_emission("0.5:1") == Emission(0.5, 1.0)
-    for wrong in ("hi", "", "0.5", "0.5:2", "nan:0.5", "a:b", "0.1:0.2:0.3"):
+    assert parse_emission("0.5:1:3") == Emission(0.5, 1.0, 3)
+    for wrong in ("hi", "", "0.5", "0.5:2", "nan:0.5", "a:b", "0.1:0.2:0.3", "0.5:1:-1", "0.5:1:2:3", "0.5:1:"):
         with pytest.raises(EmissionError):
             parse_emission(wrong)
 
@@ -152,7 +164,7 @@ def test_levels_rise():
 VOCABULARY = ("a", "bb", "c.c", "a,b", "Dd")
 SURE = st.sampled_from([0.1, 0.5, 0.8, 0.9, 1.0])
 THRESHOLDS = st.sampled_from([0.0, 0.5, 0.8, 0.9, 1.0])
-EMISSIONS = st.builds(Emission, THRESHOLDS, THRESHOLDS)
+EMISSIONS = st.builds(Emission, THRESHOLDS, THRESHOLDS, st.sampled_from([None, None, 0, 1, 2, 4]))
 
 
 @st.composite
@@ -235,13 +247,23 @@ def shown_by_definition(emission, before, shown, text, found):
     for was, now in components(old, new):
         words = [x for x in starts if any(start <= x < end for start, end, _ in [*was, *now])]
         changed = [x for x in words if tag(was, x) != tag(now, x)]
-        if was and any(stability[x] < np.float32(emission.change) for x in changed):
+
+        def waited(spans):
+            behind = sum(x >= max(end for _, end, _ in spans) for x in starts)
+            return emission.wait is not None and behind >= emission.wait
+
+        if (
+            was
+            and not (now and waited([*was, *now]))
+            and any(stability[x] < np.float32(emission.change) for x in changed)
+        ):
             result += was
         else:
             result += [
                 (start, end, label)
                 for start, end, label in now
-                if min(stability[x] for x in words if start <= x < end) >= np.float32(emission.show)
+                if waited([(start, end, label)])
+                or min(stability[x] for x in words if start <= x < end) >= np.float32(emission.show)
                 or any(overlap((start, end), x) and x[2] == label for x in [*was, *lost])
                 or was == now
             ]
@@ -276,5 +298,5 @@ def test_a_shown_span_stays_until_its_words_change_or_their_labels_are_sure(hist
             words = [i for i, at in enumerate(found.starts) if gone.start <= at < gone.end]
             labels = {i: (x[2], i == x[0]) for x in found.spans for i in range(x[0], x[1])}
             flipped = [i for i in words if labels.get(i) != (gone.label, i == words[0])]
-            assert all(found.stability[i] >= np.float32(emission.change) for i in flipped)
+            assert emission.wait is not None or all(found.stability[i] >= np.float32(emission.change) for i in flipped)
         assert all(x in [y.id for y in spans] for x in [y.id for y in difference.retracted])

@@ -9,11 +9,14 @@ from encoder.runtime.gpu.launch import INTERPRETED
 
 LEAST, MOST = 4 if INTERPRETED else 16, 8192
 """Largest size with a graph; above it launches are a small part of a step."""
+_CLOSE = 1024
 
 
 def bucket(size: int) -> int:
-    """Round up to one of a few sizes, so that graphs are shared."""
-    return max(LEAST, 1 << max(0, size - 1).bit_length())
+    """Round up to one of a few sizes, so that graphs are shared; 0 stays 0, and sizes without a graph stay close."""
+    if size > MOST:
+        return -(-size // _CLOSE) * _CLOSE
+    return max(LEAST, 1 << (size - 1).bit_length()) if size else 0
 
 
 class CudaGraphs:

@@ -39,6 +39,20 @@ SessionOption = Annotated[
         variable=False,
     ),
 ]
+
+
+def check_session(name: str | None) -> None:
+    """Check what --session names, before anything is loaded.
+
+    Raises:
+        SettingError: no session can have this name.
+    """
+    from consumers.formats.keys import describe_session
+
+    if name is not None and (wrong := describe_session(name)):
+        raise SettingError("session", wrong)
+
+
 LogLevelOption = Annotated[Level, setting("Lowest level that is logged.", panel="Logging")]
 TracingOption = Annotated[
     bool,

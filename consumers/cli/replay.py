@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.cli.flags import Select
-from consumers.cli.options import FormatOption, LogLevelOption, SessionOption, SpeedOption, parse_speed
+from consumers.cli.options import FormatOption, LogLevelOption, SessionOption, SpeedOption, check_session, parse_speed
 from consumers.common.logs import configure_logging
-from consumers.common.settings import ServiceSettings, setting
+from consumers.common.settings import ServiceSettings, SettingError, setting
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -66,6 +66,9 @@ def replay(settings: ReplayCommand) -> int:
     check_cluster(service.broker)
     speed = parse_speed(settings.speed)
     check_format(settings.format)
+    check_session(settings.session)
+    if settings.session is not None and settings.format == NORMAL:
+        raise SettingError("session", "messages in normal form name their session themselves; leave --session out")
     bad = 0
 
     def report(number: int, error: str) -> None:

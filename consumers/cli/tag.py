@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from consumers.cli.flags import Select
-from consumers.cli.options import FormatOption, SessionOption
+from consumers.cli.options import FormatOption, SessionOption, check_session
 from consumers.common.logs import configure_logging
 from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import OFFLINE, EngineSettings, SettingError, setting
@@ -88,6 +88,7 @@ def tag(settings: TagCommand) -> int:
     )
     from consumers.runtime.engine_factory import build_engine, check_engine
 
+    check_session(settings.session)
     is_text = settings.input == "text" or settings.format == TEXT
     if not is_text:
         check_format(settings.format)
@@ -102,7 +103,8 @@ def tag(settings: TagCommand) -> int:
     check_engine(settings.engine)
     _check_punctuation(settings)
     engine = build_engine(settings.engine, settings.redaction)
-    from consumers.runtime.tag_lines import TEXT_ENDS, TEXT_SESSION, RunningTextReader, TextReader, tag_input
+    from consumers.runtime.tag_lines import TEXT_SESSION, RunningTextReader, TextReader, tag_input
+    from stream.messages.types import End
     from stream.sentences.auto_close import AutoClose
 
     configure_logging("warning")
@@ -130,7 +132,7 @@ def tag(settings: TagCommand) -> int:
             ignored,
             auto_close,
             segment_output,
-            TEXT_ENDS if is_text and auto_close is not None else (),
+            (End(session=settings.session or TEXT_SESSION),) if is_text and auto_close is not None else (),
         )
 
 

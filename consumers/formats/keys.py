@@ -3,6 +3,11 @@
 import json
 import re
 
+from stream.messages.errors import InputError
+from stream.messages.types import End
+from stream.messages.validation import check_message
+
+KEY = "the record's key"
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _ADVICE = "send the session's name as plain UTF-8 (StringSerializer)"
 
@@ -33,6 +38,21 @@ def describe_key(key: bytes, session: str | None = None) -> str | None:
     if _CONTROLS.search(key):
         return f"the record's key has control characters: {_ADVICE}"
     return None if session is None else _describe_other(text, session)
+
+
+def describe_session(name: str) -> str | None:
+    """Say why a name that an option or a query gives cannot be that of a session; None if it can."""
+    try:
+        check_message(End(session=name))
+    except InputError as error:
+        return error.detail
+    detail = describe_key(name.encode())
+    return None if detail is None else name_source(detail, "the name")
+
+
+def name_source(detail: str, source: str) -> str:
+    """Return a description with the option or query that the session comes from, where there are no records."""
+    return detail.replace(KEY, source).removesuffix(f": {_ADVICE}")
 
 
 def _describe_other(key: str, session: str) -> str:

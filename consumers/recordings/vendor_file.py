@@ -9,6 +9,7 @@ import msgspec
 
 from consumers.formats.decode import BadInput
 from consumers.formats.ignored import IgnoredRecords
+from consumers.formats.keys import name_source
 from consumers.formats.readers import MessageReader, make_reader, open_line_reader
 from consumers.recordings.jsonl import OnBad, OnLine, Pace, RecordedMessage, ignore_line, read_file_lines, stop_at
 from stream.ingest.queue import Intake
@@ -72,7 +73,7 @@ class VendorFile:
                 pace.add(times[0], times[-1])
             session = messages[0].session if messages else session
             if error is not None and (not raw or error.reason == "too_large"):  # of which only the beginning was read
-                report(number, f"{error.reason}: {error.detail}")
+                report(number, f"{error.reason}: {name_source(error.detail, '--session')}")
             elif raw:
                 yield RecordedMessage(session, messages[0] if messages else None, value, pace.due)
             if not raw:

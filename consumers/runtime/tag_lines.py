@@ -19,17 +19,17 @@ from consumers.common.json_wrapping import BYTE_ORDER_MARK
 from consumers.common.redaction import hide_detail
 from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
+from consumers.formats.keys import name_source
 from consumers.formats.line_reader import Line, LineReader
 from consumers.formats.readers import MessageReader
 from consumers.runtime.segment_output.text_output import SegmentOutput
 from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
-from stream.messages.types import End, Message, Revision
+from stream.messages.types import Message, Revision
 from stream.redaction.messages import RedactedMessage, RedactedUpdate
 from stream.sentences.auto_close import AutoClose
 
 TEXT_SESSION = "stdin"
-TEXT_ENDS = (End(session=TEXT_SESSION),)
 Answer = Revision | RedactedMessage
 """What is written: redacted updates if the engine redacts, else revisions."""
 MAX_PENDING = 1024
@@ -40,8 +40,8 @@ class TextReader:
     """Reader of text: each line is a closed segment of one session, named by the line's number."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `consumers.formats.readers.MessageReader`; the key is ignored."""
-        return (make_closed_update(TEXT_SESSION, str(offset), value or b""),)
+        """See `consumers.formats.readers.MessageReader`."""
+        return (make_closed_update(_session_of(key), str(offset), value or b""),)
 
 
 class RunningTextReader:
@@ -53,11 +53,15 @@ class RunningTextReader:
         self._begun = False
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `consumers.formats.readers.MessageReader`; the key is ignored."""
-        line = make_closed_update(TEXT_SESSION, self.SEGMENT, value or b"")
+        """See `consumers.formats.readers.MessageReader`."""
+        line = make_closed_update(_session_of(key), self.SEGMENT, value or b"")
         text = f" {line.text}" if self._begun else line.text
         self._begun = True
         return (replace(line, text=text, mode="append", final=False),)
+
+
+def _session_of(key: bytes | None) -> str:
+    return TEXT_SESSION if key is None else key.decode()
 
 
 @dataclass
@@ -204,7 +208,7 @@ class TagRun:
         return True
 
     def _explain(self, error: BadInput | InputError) -> str:
-        detail = hide_detail(error.reason, error.detail) if self._redacts else error.detail
+        detail = hide_detail(error.reason, error.detail) if self._redacts else name_source(error.detail, "--session")
         return f"{error.reason}: {detail}"
 
     def _write(self, answers: list[Answer]) -> None:

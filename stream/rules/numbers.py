@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from stream.rules.spoken import SOFT, STARTS, ItemKind, SpokenItem, read_item
@@ -192,12 +193,20 @@ def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
 
 
 def _characters(items: list[SpokenItem]) -> str:
+    """Put characters together. A correction takes the place of the item before it, or of the end of a longer one."""
     chars: list[str] = []
-    repeat = 1
-    for item in items:
+    for i, item in enumerate(items):
         if item.kind is ItemKind.CORRECTION:
             if chars:
-                chars.pop()
+                chars.append(_without_end(chars.pop(), items[i + 1 :]))
         elif item.kind is not ItemKind.FILLER and item.chars:
-            chars.append(item.chars * repeat)
+            chars.append(item.chars)
     return "".join(chars)
+
+
+def _without_end(corrected: str, items: Sequence[SpokenItem]) -> str:
+    """Return what stays of "555-0142" before "no, 0147": what is not said again."""
+    said = list(takewhile(lambda x: x.kind is not ItemKind.CORRECTION, items))
+    kept = sum(map(str.isalnum, corrected)) - sum(c.isalnum() for x in said for c in x.chars)
+    places = [i for i, c in enumerate(corrected) if c.isalnum()]
+    return corrected[: places[kept]] if 0 < kept < len(places) else ""

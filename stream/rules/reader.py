@@ -11,7 +11,7 @@ from stream.rules.streets import find_streets
 from stream.rules.user.rules_file import CustomRules
 from stream.rules.vocabulary import FLATS, HOUSE, list_words
 from stream.rules.web import find_web, is_plain_word
-from stream.rules.words import ActiveCue, CueWords, TextWord, split_text_words
+from stream.rules.words import ActiveCue, CueWords, PlainText, TextWord, split_text_words
 
 CONTEXT_LINES = 4
 """Lines before a line whose questions and values count for it."""
@@ -86,7 +86,7 @@ class PersonalDataRules:
             before: what the segments before them left.
         """
         state = _LineState(before)
-        for line in [x for x in texts.split("\n") if x.strip()][-CONTEXT_LINES:]:
+        for line in [x for x in PlainText.of(texts).text.split("\n") if x.strip()][-CONTEXT_LINES:]:
             self._read_line(f"{line}\n", 0, len(line), state)
             state.line += 1
         return state.freeze()
@@ -114,6 +114,14 @@ class PersonalDataRules:
             `text`, with the same context: a span of it that begins before `first_unsettled` is covered by the spans of
             `text` up to there.
         """
+        plain, places = PlainText.of(text)
+        spans, unsettled = self._read_plain(plain, context, growing)
+        return RuleReading(
+            [x._replace(start=places[x.start], end=places[x.end]) for x in spans] if plain is not text else spans,
+            places[unsettled],
+        )
+
+    def _read_plain(self, text: str, context: str | RuleContext, growing: bool) -> RuleReading:
         state = _LineState(self.read_context(context) if isinstance(context, str) else context)
         spans: list[RuleSpan] = []
         unsettled, start = len(text), 0

@@ -1,6 +1,10 @@
-"""Words of a text with their offsets, phrases of them, and the words that ask for a value."""
+"""Words of a text with their offsets, phrases of them, and the words that ask for a value.
+
+Rules read a text with digits and signs of other scripts as plain ones, and without what nobody sees (`PlainText`).
+"""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
@@ -8,10 +12,67 @@ from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS, SHORT_VALUES
 
 Value = TypeVar("Value")
 _TOKEN = re.compile(r"\S+")
-_CORE = re.compile(r"^[\[({<\"'“‘«*$£€₹¥]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
+_PICTURES = frozenset(map(chr, (*range(0x2190, 0x22C5), *range(0x22C6, 0x2C00), *range(0x1F000, 0x1FB00))))
+_LEADING = _PICTURES.union("[({<\"'“‘«*$£€₹¥")
+_TRAILING = _PICTURES.union("])}>\"'”’»,.;:!?…*")
+"""What stands around a word; pictures are written beside one without a space."""
+_NAMED = re.compile(
+    r"(?:[a-z]{2,16}[:=#]|(?:no|nr|tel|ph|mob|cell|fax|ext|acct)\.)"
+    r"(?=[*(+\d]|[a-z]{1,2}(?:(?:[\s-]?\d){4}|\d{2}[a-z\d]{8}))",
+    re.IGNORECASE,
+)
+"""The name of a value that is written right behind it: "Tel:020", "SSN=536", "no.4111"."""
+_HEX_GROUPS = re.compile(r"[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){2,}.*", re.IGNORECASE)
+_EXTENSION = re.compile(r"(?<=\d)(?=(?:x|ext\.?|;ext=|#)\d{1,6}$)", re.IGNORECASE)
+_PORT = re.compile(r"(?<=\d)(?=:\d{1,5}$)", re.ASCII)
+_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}:\d+", re.ASCII)
 _LIST = re.compile(r"(?:[^,–—]|(?<=\d),(?=\d{3}(?!\d)))+", re.ASCII)
 _OWN_THINGS = (["the", "van"], ["my", "car"])
 _PARTS = re.compile(r"[^\-–—]+")
+
+
+class _PlainCharacters(dict[int, str]):
+    """What each character is read as, found out when it is first met: "" if nobody sees it."""
+
+    def __missing__(self, code: int) -> str:
+        character = self[code] = _plain_character(chr(code))
+        return character
+
+
+def _plain_character(c: str) -> str:
+    if unicodedata.category(c) == "Cf" or c in _UNSEEN:  # soft hyphens, zero-width characters, marks of direction
+        return ""
+    if c in _SIGNS:
+        return _SIGNS[c]
+    digit = unicodedata.decimal(c, -1)
+    if digit >= 0:
+        return str(digit)
+    if unicodedata.decomposition(c).startswith(("<super>", "<sub>")):
+        return c  # the number of a footnote is no digit of a value
+    plain = unicodedata.normalize("NFKC", c)
+    return plain if len(plain) == 1 and "!" <= plain <= "~" else c
+
+
+_UNSEEN = frozenset("\u20e3\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
+"""The key around a digit (`1️⃣`), fillers and variation selectors."""
+_SIGNS = dict.fromkeys("‐‑‒−﹣", "-") | dict.fromkeys("·•∙⋅․。｡", ".")
+"""Hyphens and dots that stand between the digits of a number, or the parts of an address."""
+_PLAIN = _PlainCharacters()
+
+
+class PlainText(NamedTuple):
+    """A text as rules read it, with the offsets of its characters in the text received."""
+
+    text: str
+    places: Sequence[int]
+    """Offset of each character, and behind the last one the length of the text received."""
+
+    @classmethod
+    def of(cls, text: str) -> "PlainText":
+        """Read a text; what more text makes of a character does not matter, so that the beginning stays as it is."""
+        if text.isascii() or (plain := text.translate(_PLAIN)) == text:
+            return cls(text, range(len(text) + 1))
+        return cls(plain, [*(i for i, c in enumerate(text) if _PLAIN[ord(c)]), len(text)])
 
 
 class TextWord(NamedTuple):
@@ -46,10 +107,12 @@ def split_text_words(text: str, start: int, end: int) -> tuple[list[TextWord], i
 
 
 def _add_words(token: str, offset: int, words: list[TextWord]) -> None:
-    match = _CORE.match(token)
-    core, at = (match[1], match.start(1)) if match else (token, 0)
-    if not core:
-        core, at = token, 0
+    cut = 0 if token.isalpha() else _end_of_first(token)
+    if cut:
+        _add_words(token[:cut], offset, words)
+        _add_words(token[cut:], offset + cut, words)
+        return
+    core, at = _core_of(token)
     if core.isalpha():
         words.append(_word(core, offset + at, token[:at], token[at + len(core) :]))
         return
@@ -63,6 +126,31 @@ def _add_words(token: str, offset: int, words: list[TextWord]) -> None:
             words.append(_word(piece, offset + at + place, before, after))
         return
     words.append(_word(core, offset + at, token[:at], token[at + len(core) :]))
+
+
+def _core_of(token: str) -> tuple[str, int]:
+    """Return the word of a token, without an 's behind a number, and its place; the token itself if there is none."""
+    begin, end = 0, len(token)
+    while begin < end and token[begin] in _LEADING:
+        begin += 1
+    while begin < end and token[end - 1] in _TRAILING:
+        end -= 1
+    if end - begin > 2 and token[end - 1] == "s" and token[end - 2] in "'’" and token[end - 3].isdigit():
+        end -= 2
+    return (token[begin:end], begin) if begin < end else (token, 0)
+
+
+def _end_of_first(token: str) -> int:
+    """Return where a second value begins in a token that is not one word: behind its name, or an extension; else 0."""
+    if "@" in token:
+        return len(token) - 2 if token.endswith(("'s", "’s")) else 0
+    if (named := _NAMED.match(token)) and not _HEX_GROUPS.fullmatch(token):
+        return named.end()
+    if (extension := _EXTENSION.search(token)) and sum(map(str.isdigit, token[: extension.start()])) > 6:
+        return extension.start()
+    if (port := _PORT.search(token)) and _IP.fullmatch(token):
+        return port.start()
+    return 0
 
 
 def _split_hyphens(text: str, place: int) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput, decode_json
 from consumers.formats.ignored import IgnoredRecords
+from consumers.formats.keys import describe_session, name_source
 from consumers.formats.readers import NORMAL, ClosingReader, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
@@ -160,8 +161,8 @@ def read_query(
     The client gets the results that the query names; `redacts` tells whether the service makes a redacted stream.
 
     Raises:
-        BadQuery: the format or the output is unknown, there is no such output, or segments cannot be closed at sentence
-            ends.
+        BadQuery: the format or the output is unknown, the session's name is none, there is no such output, or segments
+            cannot be closed at sentence ends.
     """
     output = query.get("output", "revisions")
     if output not in ("revisions", "redacted"):
@@ -175,6 +176,8 @@ def read_query(
         return {} if engine_id is None else received(engine_id)
 
     session, name = query.get("session"), query.get("format", NORMAL)
+    if session is not None and (wrong := describe_session(session)):
+        raise BadQuery(f"session: {wrong}")
     key = None if session is None else session.encode("utf-8", "surrogatepass")
     auto_close = _read_auto_close(query.get("auto_close", "false"), name, taggers)
     if auto_close is not None and client.redacted:
@@ -292,7 +295,10 @@ class StreamConnection:
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:
-        detail = hide_detail(reason, detail) if self._redacts else re.sub("--format ?", "?format=", detail)
+        if self._redacts:
+            detail = hide_detail(reason, detail)
+        else:
+            detail = name_source(re.sub("--format ?", "?format=", detail), "the session of the query")
         await self._send(StreamError(reason, detail, frame))
 
     async def _send(self, value: Revision | RedactedMessage | StreamError) -> None:

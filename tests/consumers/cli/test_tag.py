@@ -13,9 +13,9 @@ import pytest
 from consumers.common.settings import OFFLINE, EngineSettings, SettingError
 from consumers.formats.decode import decode_message
 from consumers.formats.line_reader import LineReader
-from consumers.formats.readers import MessageReader, NormalReader
+from consumers.formats.readers import MessageReader, NormalReader, make_reader
 from consumers.runtime.engine_factory import build_engine
-from consumers.runtime.tag_lines import TagRun, TextReader
+from consumers.runtime.tag_lines import RunningTextReader, TagRun, TextReader
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
 from tests.tiny import LABELS, tiny_checkpoint
@@ -37,6 +37,23 @@ def tag_here(data: bytes, reader: MessageReader = NORMAL, final_only: bool = Fal
     tagging = TagRun(fake_engine(["ner"], "", coalesce=False), reader, final_only, out, errors)
     tagging.run(LineReader(io.BytesIO(data)))
     return [json.loads(line) for line in out.getvalue().decode().splitlines()], errors.getvalue(), tagging.bad
+
+
+@pytest.mark.parametrize("reader", [TextReader(), RunningTextReader(), make_reader("vosk", lambda _: {})])
+def test_all_lines_are_of_the_session_that_is_named(reader: MessageReader) -> None:
+    data = b'{"text": "anna"}\n{"text": "rome"}\n'
+    out, errors = io.BytesIO(), io.StringIO()
+    TagRun(fake_engine(["ner"], "", coalesce=False), reader, False, out, errors, "call-9").run(
+        LineReader(io.BytesIO(data))
+    )
+    assert {json.loads(line)["session"] for line in out.getvalue().splitlines()} == {"call-9"}
+
+
+def test_a_message_of_another_session_than_the_one_that_is_named_is_told_by_the_option() -> None:
+    out, errors = io.BytesIO(), io.StringIO()
+    run = TagRun(fake_engine(["ner"], "", coalesce=False), NORMAL, False, out, errors, "call-9")
+    run.run(LineReader(io.BytesIO(update("a", "anna").encode())))
+    assert errors.getvalue() == "line 1 (offset 0): key_mismatch: --session is not the message's session\n"
 
 
 def test_every_line_is_a_step_of_its_session() -> None:

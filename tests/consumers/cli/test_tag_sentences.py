@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import ClosingReader, MessageReader, NormalReader
 from consumers.runtime.segment_output.text_output import TextOutput
-from consumers.runtime.tag_lines import TEXT_ENDS, RunningTextReader, TagRun, TextReader
+from consumers.runtime.tag_lines import TEXT_SESSION, RunningTextReader, TagRun, TextReader
+from stream.messages.types import End
 from stream.sentences.auto_close import AutoClose
 from tests.consumers.fakes import fake_engine
 
@@ -38,7 +39,7 @@ def tag(
     out, errors = io.BytesIO(), io.StringIO()
     auto_close = None if words is None else AutoClose(words)
     closing = reader if auto_close is None else ClosingReader(reader, auto_close)
-    ends = TEXT_ENDS if isinstance(reader, RunningTextReader) else ()
+    ends = (End(session=TEXT_SESSION),) if isinstance(reader, RunningTextReader) else ()
     engine = fake_engine(taggers, coalesce=False)
     output = TextOutput(engine.intake.segments, engine.score_thresholds) if as_text else None
     run = TagRun(engine, closing, False, out, errors, auto_close=auto_close, output=output, ends=ends)

@@ -14,7 +14,8 @@ WORDS = list_words("""
     ending account sort code email username login website passport plate born date of birth third march may
     nineteen eighty the twenty first order flight room ip address postcode flat elm street park view court north
     dollars percent pm clock o'clock spell name M-I-L 411 5555 (415) 555-0142 4111 07700 900 AB12 SW1A 1AA @jo
-    jo.lee@x.org 12/03/1982 192.168.0.1 $5 3.5 yes? it's
+    jo.lee@x.org 12/03/1982 192.168.0.1 $5 3.5 yes? it's Tel:020 SSN=536 no.41 ٠٢٠٧ 😀 4️⃣ 0142's 7946\u200b0958
+    555\u20110142 192.168.0.1:80 +44207946\u00ad ;ext=4 5550142x12 IBAN:GB8 joe@x.org's
 """)
 
 

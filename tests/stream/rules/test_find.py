@@ -1,5 +1,7 @@
 """What the rules find in talk and in typed text, and what they leave alone."""
 
+import time
+
 import pytest
 
 from stream.rules.reader import PersonalDataRules
@@ -104,6 +106,70 @@ def test_a_value_is_found_from_its_first_word_to_its_last(text: str, value: str,
 )
 def test_numbers_of_nobody_stay(text: str):
     assert find(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "label"),
+    [
+        # the name of a value right before it
+        ("Tel:020 7946 0958 ok", "020 7946 0958", "phone"),
+        ("phone=+442079460958 ok", "+442079460958", "phone"),
+        ("tel:+44-20-7946-0958 ok", "+44-20-7946-0958", "phone"),
+        ("Card:5500005555555559 ok", "5500005555555559", "card"),
+        ("Card no.5500-0055-5555-5559 ok", "5500-0055-5555-5559", "card"),
+        ("IBAN:GB82WEST12345698765432 ok", "GB82WEST12345698765432", "iban"),
+        ("passport:X22334455 ok", "X22334455", "passport"),
+        ("ip=172.16.254.1, ok", "172.16.254.1", "ip"),
+        # something right behind it
+        ("ring 555-0142's voicemail", "555-0142", "phone"),
+        ("it is 020-7946-0958;ext=12 ok", "020-7946-0958", "phone"),
+        ("mail anna@fastpost.org's owner", "anna@fastpost.org", "email"),
+        ("on 172.16.254.1:8080 ok", "172.16.254.1", "ip"),
+        ("😀5500005555555559😀 ok", "5500005555555559", "card"),
+        ("📞+442079460958 ok", "+442079460958", "phone"),
+        # digits and signs of other scripts, and what nobody sees
+        ("call ٠٢٠٧٩٤٦٠٩٥٨ now", "٠٢٠٧٩٤٦٠٩٥٨", "phone"),
+        ("call ०२०७९४६०९५८ now", "०२०७९४६०९५८", "phone"),
+        ("call 𝟎𝟐𝟎𝟕𝟗𝟒𝟔𝟎𝟗𝟓𝟖 now", "𝟎𝟐𝟎𝟕𝟗𝟒𝟔𝟎𝟗𝟓𝟖", "phone"),
+        ("call 0️⃣2️⃣0️⃣7️⃣9️⃣4️⃣6️⃣0️⃣9️⃣5️⃣8️⃣ now", "0️⃣2️⃣0️⃣7️⃣9️⃣4️⃣6️⃣0️⃣9️⃣5️⃣8️⃣", "phone"),
+        ("call 0207\u00ad946\u200b0958 now", "0207\u00ad946\u200b0958", "phone"),
+        ("5500\u20110055\u20115555\u20115559 ok", "5500\u20110055\u20115555\u20115559", "card"),
+        ("anna＠fastpost．org now", "anna＠fastpost．org", "email"),
+        # corrections of a part of a written number
+        ("It's 555-0142, sorry, 0147, okay.", "555-0142, sorry, 0147", "phone"),
+        ("It's 415-555-0142. No, 0147!", "415-555-0142. No, 0147", "phone"),
+        ("It's 07700 900123, no sorry, 124 ok.", "07700 900123, no sorry, 124", "phone"),
+    ],
+)  # fmt: skip
+def test_a_value_is_found_whatever_is_written_beside_it_and_in_whatever_digits(text: str, value: str, label: str):
+    assert find(text) == [(value, label)]
+    assert find(f"\u202e{text}") == [(value, label)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it sold 12¹ of 2019² copies",
+        "see chapter:5 and verse:12 at 10:30",
+        "fe80::1 and x:y and a=b",
+        "ratio=3 level:4 😀5😀",
+        "no.5 is alive",
+    ],
+)
+def test_what_is_written_beside_numbers_makes_no_values(text: str):
+    assert [x for x in find(text) if x[1] != "ip"] == []
+
+
+@pytest.mark.parametrize("edge", ["!", "😀", "(", "'s"])
+def test_a_long_word_costs_what_its_length_does(edge: str):
+    def seconds(count: int) -> float:
+        begun = time.process_time()
+        RULES.read(f"a{edge * count}b ok")
+        return time.process_time() - begun
+
+    seconds(1000)
+    short, long = min(seconds(2000) for _ in range(3)), min(seconds(16_000) for _ in range(2))
+    assert long < 24 * short + 0.01  # 64 times as much if each character were compared with all others
 
 
 def test_offsets_are_of_the_text_whatever_stands_around():

@@ -61,6 +61,7 @@ def check_prefixes(rules: PersonalDataRules, text: str, context: str = "") -> No
 @example("write to jane dot miller at example dot org that's m i double l e r yes")
 @example("born the hang on twenty first of july nineteen forty one, see website double w dot let me see jo dot com")
 @example("mail as r o s a at f a s t i mean f a s m a i l dot de")
+@example("Tel:020 7946\u200b 0958’s 😀4️⃣1️⃣ 555-0142, no, 0147x12 IBAN:GB82 WEST")
 @example("my number is for one one five five five no sorry six and flat b 12 elm street north")
 def test_text_before_the_offset_is_covered_as_it_will_be(text: str):
     check_prefixes(PersonalDataRules(), text)

@@ -75,10 +75,11 @@ class LazyLabelling(Labelling):
     def extents(self) -> tuple[list[int], list[int]]:
         """Return the first characters of the spans, and their ends (exclusive); do not change the lists."""
         try:
-            return self._extents
+            found: tuple[list[int], list[int]] = self._extents
         except AttributeError:
-            object.__setattr__(self, "_extents", Labelling.extents(self))
-            return self._extents
+            found = Labelling.extents(self)
+            object.__setattr__(self, "_extents", found)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:

@@ -134,7 +134,13 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     given = error.error if isinstance(error, RequestProblem) else None
     code = given or _ERROR_CODES.get(error.status_code, "refused")
-    return problem(error.status_code, code, error.detail, error.headers)
+    detail = error.detail
+    if given is None and error.status_code == 404:
+        detail = "there is no such path; GET /openapi.json describes all"
+    elif given is None and error.status_code == 405:
+        methods = {name.lower(): value for name, value in (error.headers or {}).items()}.get("allow", "another method")
+        detail = f"this path takes {methods}"
+    return problem(error.status_code, code, detail, error.headers)
 
 
 async def on_disconnect(request: Request, error: Exception) -> Response:

@@ -96,6 +96,15 @@ async def test_what_cannot_be_labelled_is_told(body: bytes, status: int, error: 
         assert (await client.post("/v1/label", json={"text": "anna"})).status_code == 200
 
 
+async def test_a_wrong_path_and_a_wrong_method_are_told_what_there_is() -> None:
+    async with served() as here, asked(here) as client:
+        unknown, wrong = await client.post("/v1/labels", json={}), await client.get("/v1/label")
+        assert (unknown.status_code, unknown.json()["error"]) == (404, "not_found")
+        assert "/openapi.json" in unknown.json()["detail"]
+        assert (wrong.status_code, wrong.json()["error"]) == (405, "method_not_allowed")
+        assert wrong.json()["detail"] == "this path takes POST"
+
+
 async def test_of_several_texts_the_bad_one_is_named() -> None:
     async with served() as here, asked(here) as client:
         response = await client.post("/v1/label", json={"texts": ["fine", "secret" * 4000]})

@@ -19,9 +19,10 @@ from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
 from encoder.train.config import TextSource, read_train_config
 from encoder.train.data.batches import WordPieces
+from encoder.train.data.sessions import FORMS
 from encoder.train.data.text import LabelledCorpus, read_source
 from encoder.train.run import keep_to_one_thread, make_pieces
-from encoder.train.stages.dev_score import FORMS, score_dev
+from encoder.train.stages.dev_score import score_dev
 
 MODES = ("alone", "session")
 COLUMNS = [f"{form} {mode}" for form in FORMS for mode in MODES]

@@ -12,7 +12,8 @@ from encoder.train.config import TextSource
 from encoder.train.data.augment import speak
 from encoder.train.data.convention import TagSpan, spans_of, trim_span
 from encoder.train.data.sequence import UNKNOWN, TextSequence
-from encoder.train.stages.dev_score import FORMS, DevScore
+from encoder.train.data.sessions import FORMS
+from encoder.train.stages.dev_score import DevScore
 
 TYPES = {
     "PERSON": "person", "PER": "person", "ORG": "organization", "GPE": "place", "LOC": "place", "FAC": "place",

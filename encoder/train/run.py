@@ -23,9 +23,9 @@ from encoder.train.data.text import LabelledCorpus, label_names, read_source, sc
 from encoder.train.stages.dev_score import score_dev
 from encoder.train.stages.distill import distill_job, set_sinks
 from encoder.train.stages.loop import console, run_stage
+from encoder.train.stages.scaling import fit_scale
 from encoder.train.stages.stability import HeldOutSource, train_stability
 from encoder.train.stages.tagger import tagger_job
-from encoder.train.stages.text_scores import fit_scale
 from encoder.train.start import MINILM, load_start, read_pretrained
 
 LabelSets = dict[str, tuple[str, ...]]

@@ -55,6 +55,8 @@ NOT_RUN = {
     'make gpu ARGS="--out runs/gpu"': "needs a GPU; tests/benchmarks/test_device.py runs a tiny one",
     "hearken serve --device cuda": "needs a GPU; tests/stream/engine/test_device_engine.py",
     'make bench BENCH=kafka ARGS="--apache-kafka --out runs/kafka"': "minutes; tests/benchmarks/test_kafka.py",
+    "hearken calibrate --spans configs/heads.toml --tagger english:ner --out runs/spans": "needs data that is "
+    "not in the repository; tests/benchmarks/test_calm.py",
     "hearken bench": "measures for a minute; tests/consumers/cli/test_bench.py runs a short one",
     "python -m hearken.schema --out docs/schemas --typescript clients/typescript/src/messages.ts": "writes into the "
     "repository; tests/hearken/test_schema.py",

@@ -7,15 +7,21 @@ sessions of 1 to 40 segments; neighbours of a document stay together, in their o
 
 import math
 import random
+from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from typing import NamedTuple
 
+from encoder.train.config import AugmentConfig
 from encoder.train.data.augment import join_sequences
 from encoder.train.data.sequence import TextSequence
 
 ALONE = 0.75
 """Share of the sessions that have one segment; it leaves a fifth of all rows alone."""
 MOST_SEGMENTS = 40
+FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
+"""Forms that dev text is measured in."""
+GROUP = 20
+"""Texts of a session of dev text where a set has no documents."""
 ONE_SOURCE = 0.5
 """Share of the longer sessions whose rows are all of one source."""
 SAME_SEGMENT = 0.2
@@ -68,3 +74,18 @@ def draw_segments(rng: random.Random) -> int:
 
 def _segment_run(source: int, run: list[TextSequence], rng: random.Random) -> list[SessionRow]:
     return [SessionRow(source, x, opens=not i or rng.random() >= SAME_SEGMENT) for i, x in enumerate(run)]
+
+
+def dev_sessions(sequences: list[TextSequence], mode: str) -> Iterator[list[TextSequence]]:
+    """Cut dev text into sessions: documents where there are any, else groups of neighbours."""
+    if mode == "alone":
+        yield from ([x] for x in sequences)
+        return
+    loose = [x for x in sequences if not x.document]
+    for i in range(0, len(loose), GROUP):
+        yield loose[i : i + GROUP]
+    documents: dict[str, list[TextSequence]] = {}
+    for x in sequences:
+        if x.document:
+            documents.setdefault(x.document, []).append(x)
+    yield from documents.values()

@@ -25,14 +25,12 @@ from encoder.train.data.batches import IGNORED, TrainingExample, WordPieces
 from encoder.train.data.convention import TagSpan, trim_span
 from encoder.train.data.punctuation import COMMA, MARK_LABELS, PERIOD, QUESTION
 from encoder.train.data.sequence import TextSequence
+from encoder.train.data.sessions import FORMS, dev_sessions
 from encoder.train.data.text import LabelledCorpus
 from encoder.train.ranking import rank_auc
 from encoder.train.stages.loop import bf16_is_faster, pick_device
 from encoder.train.stages.text_scores import pool_segments
 
-FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
-GROUP = 20
-"""Texts of a session where a set has no documents."""
 BATCH_TOKENS = 4096
 
 
@@ -203,21 +201,6 @@ def _compare(
         counter.update(span.label for span in side)
     found, right = ({x[:2] for x in side if x.label in (PERIOD, QUESTION)} for side in sides)
     row.ends.update(found=len(found), gold=len(right), right=len(found & right))
-
-
-def dev_sessions(sequences: list[TextSequence], mode: str) -> Iterator[list[TextSequence]]:
-    """Cut dev text into sessions: documents where there are any, else groups of neighbours."""
-    if mode == "alone":
-        yield from ([x] for x in sequences)
-        return
-    loose = [x for x in sequences if not x.document]
-    for i in range(0, len(loose), GROUP):
-        yield loose[i : i + GROUP]
-    documents: dict[str, list[TextSequence]] = {}
-    for x in sequences:
-        if x.document:
-            documents.setdefault(x.document, []).append(x)
-    yield from documents.values()
 
 
 def _lay_out(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from encoder.heads.span_model import SPAN_FEATURES, span_features, span_types, span_weights
 from encoder.heads.viterbi import labels_to_spans
-from encoder.train.stages.text_scores import fit_scale
+from encoder.train.stages.scaling import fit_scale
 
 RIDGE = 1.0
 """Penalty on squared weights: rare types stay near what holds for all."""

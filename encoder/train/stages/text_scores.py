@@ -1,19 +1,11 @@
-"""Text scores in training: pooling over the words of each segment, the loss, and the scale that makes them calibrated.
+"""Text scores in training: pooling over the words of each segment, and the loss."""
 
-The scale and shift are fitted on texts that training did not see (Platt 1999), and become part of the weights.
-"""
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from encoder.model.dense import HybridModel
 from encoder.train.data.batches import TrainingBatch
-
-RIDGE = 1e-3
-_STEPS = 50
 
 
 def pool_segments(columns: Tensor, segment: Tensor, segments: int) -> Tensor:
@@ -53,26 +45,3 @@ def text_score_loss(model: HybridModel, states: Tensor, batch: TrainingBatch) ->
         return states.new_zeros((), dtype=torch.float32)
     logits = text_score_logits(model, states, batch.segment, batch.scores.shape[1])
     return F.binary_cross_entropy_with_logits(logits[known], batch.scores[known])
-
-
-def fit_scale(
-    logits: NDArray[np.float64], wanted: NDArray[np.float64], weight: NDArray[np.float64] | None = None
-) -> tuple[float, float]:
-    """Fit scale and shift of log odds (N,) to scores (N,) by penalised maximum likelihood (Newton's method).
-
-    The scale stays positive, so that the order of texts does not change; without scores on both sides of .5 it is 1.
-    """
-    if not (wanted < 0.5).any() or not (wanted >= 0.5).any():
-        return 1.0, 0.0
-    weight = np.ones_like(logits) if weight is None else weight
-    x = np.stack([logits, np.ones_like(logits)], axis=1)
-    weights = np.array([1.0, 0.0])
-    for _ in range(_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        gradient = x.T @ (weight * (wanted - p)) - RIDGE * (weights - [1.0, 0.0])
-        hessian = (x.T * (weight * p * (1 - p))) @ x + np.eye(2) * RIDGE
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-8:
-            break
-    return max(0.05, float(weights[0])), float(weights[1])

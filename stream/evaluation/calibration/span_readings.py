@@ -21,8 +21,8 @@ from encoder.train.config import TextSource
 from encoder.train.data.augment import speak
 from encoder.train.data.convention import TagSpan, trim_span
 from encoder.train.data.sequence import UNKNOWN, TextSequence
+from encoder.train.data.sessions import FORMS, dev_sessions
 from encoder.train.data.text import read_source
-from encoder.train.stages.dev_score import FORMS, dev_sessions
 from stream.evaluation.replay.examples import LabelledText, batch_examples
 from stream.evaluation.replay.stream_replay import Advance, ReplayJob, StreamReplay, ignore_progress
 from stream.evaluation.replay.update_stream import UpdateStream, word_stream

@@ -19,7 +19,8 @@ from encoder.train.data.batches import WordPieces, cut_to_prefix, make_batches, 
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import read_source, score_names
 from encoder.train.run import run_training
-from encoder.train.stages.text_scores import fit_scale, pool_segments
+from encoder.train.stages.scaling import fit_scale
+from encoder.train.stages.text_scores import pool_segments
 from encoder.train.start import load_start
 from tests.encoder.train.samples import tokenizer
 from tests.tiny import tiny_checkpoint, tiny_config

@@ -157,7 +157,7 @@ LOW = Emission()
 """Publishes every change at once."""
 LEVELS: dict[Level, Emission] = {
     "low": LOW,
-    "medium": Emission(show=0.6, change=0.8, wait=3),
+    "medium": Emission(show=0.65, change=0.8, wait=4),
     "high": Emission(show=0.7, change=0.8),
 }
 """Chosen on dev data, on the curve of delay against withdrawn spans (docs/results.md). The thresholds of new spans are

@@ -2,6 +2,7 @@
 
 import re
 import string
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -43,7 +44,7 @@ def tiny_byte_tokenizer() -> Tokenizer:
 
 def tiny_config(**changes: object) -> HybridConfig:
     """Four layers of 32, two of them causal; windows small enough that every rule about them is met quickly."""
-    shape: dict[str, object] = {
+    shape: dict[str, Any] = {
         "labels": LABELS,
         "layers": 4,
         "causal_layers": 2,

@@ -167,14 +167,14 @@ def test_recorded_streams_are_calibrated_on_too(tagger, tmp_path, capsys, monkey
     monkeypatch.setitem(LEVELS, "low", Emission())
     path = tmp_path / "stream.jsonl"
     with path.open("w", encoding="utf-8") as lines:
-        for session in range(40):
+        for session in range(160):
             words = [WORDS[(session + k) % 20] for k in range(8)]
             for end in range(1, 9):
                 message = {"type": "update", "session": f"s{session}", "segment": "u", "text": " ".join(words[:end])}
                 lines.write(json.dumps(message | {"final": end == 8}) + "\n")
             lines.write(json.dumps({"type": "end", "session": f"s{session}"}) + "\n")
     assert main(["calibrate", "--promise", "--tagger", str(tagger), "--stream", str(path)]) == 0
-    assert "40 sessions" in " ".join(capsys.readouterr().out.split())
+    assert "160 sessions" in " ".join(capsys.readouterr().out.split())
     assert load_checkpoint(str(tagger)).promises[""].unit == "session"
     for more in (["--stream", str(path)], ["--promise", "--stream", str(path), "--join", "9"], ["--promise"]):
         assert main(["calibrate", "--tagger", str(tagger), *more]) == 2
